@@ -1,0 +1,51 @@
+# The workflow. Each target makes its own virtual environment inside the checkout.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test test-all lint bench storm clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps, so that a set-up happens once and again only when the requirements change.
+$(VENV)/.run: $(BIN)/python pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.lint: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[lint]'
+	@touch $@
+
+$(VENV)/.bench: $(BIN)/python pyproject.toml
+	$(PIP) -e '.[bench]'
+	@touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run ## count the lines of Python's own sources, one after the other and on all cores
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.test ## the test suite
+	$(BIN)/python -m pytest
+
+test-all: ## the test suite on every CPython 3.10 to 3.14 found here
+	PYTHON=$(PYTHON) ./tests/on_every_python.sh
+
+lint: $(VENV)/.lint ## style and types
+	$(BIN)/ruff check src tests bench examples
+	$(BIN)/ruff format --check src tests bench examples
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench ## measure against the peers; writes docs/benchmarks.md
+	$(BIN)/python -m bench
+
+clean: ## remove the virtual environments and caches
+	rm -rf .venv* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,11 @@
+"""The rows: one small module for each family of work.
+
+To add a row, write a module with a `measure(peer, options)` function and a `Row`, and put the row in `ALL`.
+Nothing here, nor in the modules below, imports more at its top than the bare interpreter has loaded already
+(so no dataclasses, no typing): the start-up rows would measure a peer whose imports had been done for it.
+"""
+
+from bench.rows import bulk, lone, start, tiny
+
+ALL = (tiny.FLOOD, tiny.UNORDERED, lone.LONE, bulk.MAP, start.START, start.SECOND)
+BY_NAME = {row.name: row for row in ALL}

@@ -1,0 +1,87 @@
+"""allcores runs your Python functions on all the cores you have, and keeps going when something breaks.
+
+``import allcores as multiprocessing`` works: every public name of `multiprocessing` is here. `Pool` and `cpu_count`
+are allcores' own; the rest is the standard library's, passed on. What is in which module:
+
+    Pool                                          allcores.pool
+    AsyncResult, MapResult, ResultIterator        allcores.results
+    Retry                                         allcores.engine.policy
+    WorkerDied, TaskTimeout, …                    allcores.errors
+    cpu_count                                     allcores.cpu
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multiprocessing.pool import MaybeEncodingError, RemoteTraceback
+
+    from allcores.cpu import cpu_count
+    from allcores.engine.policy import Retry
+    from allcores.errors import MemoryLimitExceeded, PoolBroken, RemoteError, TaskTimeout, WorkerDied
+    from allcores.pool import Pool
+    from allcores.results import AsyncResult, ResultIterator
+
+__version__ = "0.1.0"
+
+# Names are imported when they are first used: a worker, and a command line that only shows its help, need few.
+_OURS = {
+    "AsyncResult": "allcores.results",
+    "MaybeEncodingError": "multiprocessing.pool",
+    "MemoryLimitExceeded": "allcores.errors",
+    "Pool": "allcores.pool",
+    "PoolBroken": "allcores.errors",
+    "RemoteError": "allcores.errors",
+    "RemoteTraceback": "multiprocessing.pool",
+    "ResultIterator": "allcores.results",
+    "Retry": "allcores.engine.policy",
+    "TaskTimeout": "allcores.errors",
+    "WorkerDied": "allcores.errors",
+    "cpu_count": "allcores.cpu",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _OURS:
+        value = getattr(importlib.import_module(_OURS[name]), name)
+    elif name == "__all__":
+        import multiprocessing
+
+        value = sorted({*multiprocessing.__all__, *_OURS})
+    elif name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    else:
+        import multiprocessing
+
+        # The program's default start method forks; objects made for it could not be passed on to workers, which
+        # are not forked from this process. Those made for "spawn" can, and serve forked processes as well.
+        source: Any = multiprocessing.get_context("spawn") if name in _SHAREABLE else multiprocessing
+        try:
+            value = getattr(source, name)
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    globals()[name] = value
+    return value
+
+
+_SHAREABLE = {
+    "Array",
+    "Barrier",
+    "BoundedSemaphore",
+    "Condition",
+    "Event",
+    "JoinableQueue",
+    "Lock",
+    "Queue",
+    "RLock",
+    "Semaphore",
+    "SimpleQueue",
+    "Value",
+}
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__getattr__("__all__")})

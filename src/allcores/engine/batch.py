@@ -1,0 +1,134 @@
+"""Batches: what a lane runs at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from allcores.engine.calls import BulkCall, Call, SingleCall
+    from allcores.engine.functions import Function
+
+__all__ = ["Batch", "CallsBatch", "ItemsBatch"]
+
+
+class Batch:
+    """Some tasks that belong to one lane. They run in order, and are settled in order.
+
+    Attributes:
+        count: how many tasks.
+        first: the sequence number of the first one, in the lane that has the batch.
+        half: which half of the lane's control block takes the results.
+        settled: how many tasks have their outcome.
+        consumed: how many bytes of the half have been read.
+        sent: when it was given to the lane, by `time.monotonic`.
+        timeout: seconds that each of its tasks may run, or None.
+        withdrawn: tasks from this position on were taken back before they began.
+    """
+
+    __slots__ = ("consumed", "count", "first", "half", "sent", "settled", "timeout", "withdrawn")
+
+    def __init__(self, count: int, timeout: float | None) -> None:
+        self.count = count
+        self.first = 0
+        self.half = 0
+        self.settled = 0
+        self.consumed = 0
+        self.sent = time.monotonic()
+        self.timeout = timeout
+        self.withdrawn = count
+
+    @property
+    def function(self) -> Function | None:
+        """The function of all its tasks; None where there are several."""
+        raise NotImplementedError
+
+    def calls_from(self, position: int, stop: int) -> list[tuple[Call, int]]:
+        """The tasks at these positions, as the call that each belongs to and its index there."""
+        raise NotImplementedError
+
+    def settle(self, values: list[Any]) -> list[Call]:
+        """Hand over the outcomes of the next ``len(values)`` tasks.
+
+        Returns:
+            The calls that are complete now.
+        """
+        raise NotImplementedError
+
+    def give_back(self, position: int, stop: int) -> list[Call]:
+        """Return the tasks at these positions to their calls, to be taken again.
+
+        Returns:
+            The calls that must be in the queue now, in order.
+        """
+        raise NotImplementedError
+
+    def describe(self, position: int) -> str:
+        """The task at this position, in brief."""
+        raise NotImplementedError
+
+
+class CallsBatch(Batch):
+    """Tasks of calls that have one task each."""
+
+    __slots__ = ("calls",)
+
+    def __init__(self, calls: list[SingleCall]) -> None:
+        super().__init__(len(calls), calls[0].policy.timeout)
+        self.calls = calls
+
+    @property
+    def function(self) -> Function | None:
+        first = self.calls[0].function
+        if len(self.calls) > 1 and any(call.function is not first for call in self.calls):
+            return None
+        return first
+
+    def calls_from(self, position: int, stop: int) -> list[tuple[Call, int]]:
+        return [(call, 0) for call in self.calls[position:stop]]
+
+    def settle(self, values: list[Any]) -> list[Call]:
+        begin = self.settled
+        self.settled = end = begin + len(values)
+        done: list[Call] = list(self.calls[begin:end])
+        for call, value in zip(done, values):
+            call.value = value
+        return done
+
+    def give_back(self, position: int, stop: int) -> list[Call]:
+        return list(self.calls[position:stop])
+
+    def describe(self, position: int) -> str:
+        return self.calls[position].describe(0)
+
+
+class ItemsBatch(Batch):
+    """Tasks of one call: a run of its items."""
+
+    __slots__ = ("call", "items", "start")
+
+    def __init__(self, call: BulkCall, start: int, items: Sequence[Any]) -> None:
+        super().__init__(len(items), call.policy.timeout)
+        self.call = call
+        self.start = start
+        self.items = items
+
+    @property
+    def function(self) -> Function | None:
+        return self.call.function
+
+    def calls_from(self, position: int, stop: int) -> list[tuple[Call, int]]:
+        return [(self.call, self.start + index) for index in range(position, stop)]
+
+    def settle(self, values: list[Any]) -> list[Call]:
+        position = self.settled
+        self.settled = position + len(values)
+        return [self.call] if self.call.put(self.start + position, values) else []
+
+    def give_back(self, position: int, stop: int) -> list[Call]:
+        self.call.give_back(self.start + position, self.items[position:stop])
+        return [self.call]
+
+    def describe(self, position: int) -> str:
+        return self.call.describe_item(self.items[position])

@@ -1,0 +1,385 @@
+"""Calls: what a caller asked for, from which the scheduler draws tasks.
+
+A call owns its inputs until their tasks are done and its outcomes until they are fetched. The classes in
+`allcores.results` add to these the ways in which a caller waits.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
+from allcores.engine.outcome import Failure
+from allcores.engine.policy import Policy
+
+if TYPE_CHECKING:
+    from allcores.engine.functions import Function
+    from allcores.engine.scheduler import Scheduler
+
+__all__ = ["BulkCall", "Call", "MapCall", "SingleCall", "StreamCall"]
+
+_brief = reprlib.Repr()
+_brief.maxother = _brief.maxstring = 60
+
+
+class Call:
+    """One request of a caller.
+
+    The scheduler's lock guards all of it, except `value` while the call is not `done`: that belongs to whoever
+    settles the task.
+
+    Attributes:
+        function: what to call.
+        policy: the limits of its tasks.
+        scheduler: who runs it.
+        done: whether the caller can fetch the outcome.
+        value: the outcome.
+        waiters: how each waiting thread is woken.
+        attempts: failed attempts of tasks that are to be tried again, by index; None while there are none.
+        queued: whether it stands in the scheduler's queue.
+        cancelled: whether it was given up.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "attempts",
+        "cancelled",
+        "done",
+        "function",
+        "owner",
+        "policy",
+        "queued",
+        "scheduler",
+        "value",
+        "waiters",
+    )
+
+    def __init__(self, scheduler: Scheduler, function: Function, policy: Policy, owner: Any) -> None:
+        self.scheduler = scheduler
+        self.function = function
+        self.policy = policy
+        #: keeps the pool alive while there is something to wait for
+        self.owner = owner
+        self.done = False
+        self.queued = False
+        self.cancelled = False
+        self.value: Any = None
+        self.waiters: list[Callable[[], None]] | None = None
+        self.attempts: dict[int, int] | None = None
+
+    @property
+    def available(self) -> int:
+        """How many tasks can be taken now."""
+        raise NotImplementedError
+
+    def take(self, limit: int) -> Batch | None:
+        """Take up to `limit` tasks, or None when there are none to be had now."""
+        raise NotImplementedError
+
+    def before_done(self) -> None:
+        """Runs once all outcomes are there, before anybody waiting is told; without the lock."""
+
+    def release(self) -> None:
+        """Let go of the inputs."""
+        self.owner = None
+
+    def fail_rest(self, error: BaseException) -> bool:
+        """Let each task that was not taken fail with `error`. Whether the call is complete then."""
+        raise NotImplementedError
+
+
+class SingleCall(Call):
+    """A call of a function with its arguments: one task.
+
+    Attributes:
+        payload: the arguments, in the form that the pool's lanes take.
+        callback: called with the result, before anybody waiting is told.
+        error_callback: likewise, with the error.
+    """
+
+    __slots__ = ("callback", "error_callback", "payload")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        function: Function,
+        policy: Policy,
+        owner: Any,
+        payload: Any,
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.function = function
+        self.policy = policy
+        self.owner = owner
+        self.done = False
+        self.queued = False
+        self.cancelled = False
+        self.value = None
+        self.waiters = None
+        self.attempts = None
+        self.payload = payload
+        self.callback = callback
+        self.error_callback = error_callback
+
+    @property
+    def available(self) -> int:
+        return 1
+
+    def take(self, limit: int) -> Batch | None:
+        return CallsBatch([self])
+
+    def release(self) -> None:
+        self.owner = self.payload = None
+
+    def fail_rest(self, error: BaseException) -> bool:
+        self.value = Failure(error)
+        return True
+
+    def describe(self, index: int) -> str:
+        """The call in brief, such as ``resize('cat.png', 0.5)``."""
+        arguments = ""
+        if self.payload is not None:
+            args, kwds = self.scheduler.lanes.unpack(self.payload)
+            parts = [_brief.repr(value) for value in args]
+            parts += [f"{name}={_brief.repr(value)}" for name, value in kwds.items()]
+            arguments = ", ".join(parts)
+        return f"{self.function.name}({arguments})"
+
+
+class BulkCall(Call):
+    """A call of a function over many items: a task for each.
+
+    Attributes:
+        star: whether an item is the tuple of the function's arguments.
+        singly: whether items must be pickled one by one.
+        least: the least number of items to take together, where there are so many.
+    """
+
+    __slots__ = ("_returned", "least", "singly", "star")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        function: Function,
+        policy: Policy,
+        owner: Any,
+        star: bool,
+        least: int = 1,
+    ) -> None:
+        super().__init__(scheduler, function, policy, owner)
+        self.star = star
+        self.singly = False
+        self.least = least
+        self._returned: deque[tuple[int, Sequence[Any]]] = deque()
+
+    def take(self, limit: int) -> Batch | None:
+        limit = max(limit, self.least)
+        if self._returned:
+            start, items = self._returned.popleft()
+            if len(items) > limit:
+                self._returned.appendleft((start + limit, items[limit:]))
+                items = items[:limit]
+            return ItemsBatch(self, start, items)
+        return self._take_fresh(limit)
+
+    def _take_fresh(self, limit: int) -> Batch | None:
+        raise NotImplementedError
+
+    def give_back(self, start: int, items: Sequence[Any]) -> None:
+        """Take back items that were not begun; they are the next to be taken."""
+        if len(items):
+            self._returned.appendleft((start, items))
+
+    def put(self, start: int, values: list[Any]) -> bool:
+        """Take the outcomes of items from `start` on. Whether the call is complete then."""
+        raise NotImplementedError
+
+    def describe_item(self, item: Any) -> str:
+        """The task of an item in brief."""
+        arguments = ", ".join(map(_brief.repr, item)) if self.star else _brief.repr(item)
+        return f"{self.function.name}({arguments})"
+
+    @property
+    def _given_back(self) -> int:
+        return sum(len(items) for _, items in self._returned)
+
+
+class MapCall(BulkCall):
+    """A call over a sequence whose outcomes are wanted together."""
+
+    __slots__ = ("_items", "_left", "_taken", "on_end", "on_progress", "values")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        function: Function,
+        policy: Policy,
+        owner: Any,
+        star: bool,
+        items: Sequence[Any],
+        least: int = 1,
+    ) -> None:
+        super().__init__(scheduler, function, policy, owner, star, least)
+        self._items = items
+        self._taken = 0
+        self._left = len(items)
+        self.values: list[Any] = [None] * len(items)
+        self.on_progress: Callable[[int], None] | None = None
+        self.on_end: Callable[[], None] | None = None
+
+    @property
+    def available(self) -> int:
+        return len(self._items) - self._taken + self._given_back
+
+    def _take_fresh(self, limit: int) -> Batch | None:
+        start = self._taken
+        items = self._items[start : start + limit]
+        if not len(items):
+            return None
+        self._taken = start + len(items)
+        return ItemsBatch(self, start, items)
+
+    def put(self, start: int, values: list[Any]) -> bool:
+        self.values[start : start + len(values)] = values
+        self._left -= len(values)
+        if self.on_progress is not None:
+            self.on_progress(len(values))
+        return self._left == 0
+
+    def fail_rest(self, error: BaseException) -> bool:
+        spans = [(start, len(items)) for start, items in self._returned]
+        spans.append((self._taken, len(self._items) - self._taken))
+        self._returned.clear()
+        self._taken = len(self._items)
+        complete = self._left == 0
+        for start, count in spans:
+            if count:
+                complete = self.put(start, [Failure(error)] * count)
+        return complete
+
+    def release(self) -> None:
+        super().release()
+        self._items = ()
+        self._taken = 0
+        self._returned.clear()
+        if self.on_end is not None:
+            self.on_end()
+
+
+class Source(Protocol):
+    """Draws a stream's items."""
+
+    def hurry(self) -> None:
+        """The pool is being joined: come to an end without waiting for outcomes to be fetched."""
+
+
+class StreamCall(BulkCall):
+    """A call whose items are drawn, and whose outcomes are fetched, while it runs.
+
+    Attributes:
+        ordered: whether outcomes are fetched in the order of their items.
+        ready: outcomes that can be fetched.
+        total: how many items there are; None while that is not known.
+        fetched: how many outcomes have been fetched.
+        source: what draws the items.
+    """
+
+    __slots__ = ("_ahead", "_buffer", "_next", "_taken", "fetched", "on_end", "on_progress", "ordered", "ready", "source", "total")
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        function: Function,
+        policy: Policy,
+        owner: Any,
+        star: bool,
+        ordered: bool,
+        least: int = 1,
+    ) -> None:
+        super().__init__(scheduler, function, policy, owner, star, least)
+        self.ordered = ordered
+        self.ready: deque[Any] = deque()
+        self.total: int | None = None
+        self.fetched = 0
+        self.source: Source | None = None
+        self.on_progress: Callable[[int], None] | None = None
+        self.on_end: Callable[[], None] | None = None
+        self._buffer: deque[Any] = deque()
+        self._taken = 0  # items taken so far, which is also the index of the next one
+        self._next = 0  # the index whose outcome is to be fetched next
+        self._ahead: dict[int, list[Any]] = {}  # outcomes that came before their turn, by first index
+
+    @property
+    def available(self) -> int:
+        return len(self._buffer) + self._given_back
+
+    @property
+    def drawn(self) -> int:
+        """How many items have been drawn."""
+        return self._taken + len(self._buffer)
+
+    def draw(self, items: Sequence[Any]) -> None:
+        """Add items that wait to be taken."""
+        self._buffer.extend(items)
+
+    def _take_fresh(self, limit: int) -> Batch | None:
+        buffer = self._buffer
+        count = min(limit, len(buffer))
+        if not count:
+            return None
+        start = self._taken
+        self._taken = start + count
+        popleft = buffer.popleft
+        return ItemsBatch(self, start, [popleft() for _ in range(count)])
+
+    def put(self, start: int, values: list[Any]) -> bool:
+        if not self.ordered:
+            self._next += len(values)
+            self.ready.extend(values)
+        elif start != self._next:
+            self._ahead[start] = values
+        else:
+            following: list[Any] | None = values
+            while following is not None:
+                self.ready.extend(following)
+                self._next += len(following)
+                following = self._ahead.pop(self._next, None)
+        if self.on_progress is not None:
+            self.on_progress(len(values))
+        return True  # somebody may be waiting for these
+
+    def release(self) -> None:
+        super().release()
+        self.source = None
+        if self.on_end is not None:
+            self.on_end()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every outcome there will ever be is ready or fetched."""
+        return self.total is not None and self._next >= self.total
+
+    def fail_rest(self, error: BaseException) -> bool:
+        spans = [(start, len(items)) for start, items in self._returned]
+        spans.append((self._taken, len(self._buffer)))
+        self._taken += len(self._buffer)
+        self._returned.clear()
+        self._buffer.clear()
+        for start, count in spans:
+            if count:
+                self.put(start, [Failure(error)] * count)
+        self.end(error)
+        return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more items come; with `error`, a last outcome says why."""
+        if self.total is None:
+            # What was not drawn has no task that could fail: an outcome of its own carries the reason.
+            self.total = self.drawn + (error is not None)
+            if error is not None:
+                self.put(self.total - 1, [Failure(error)])

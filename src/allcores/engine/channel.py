@@ -1,0 +1,68 @@
+"""What passes between a parent and one of its workers, byte by byte.
+
+Two ways lead from one to the other, both private to the pair:
+
+- a stream socket, on which frames travel in both directions: a `HEADER`, then a body of the length it names;
+- a *control block* of shared memory: a few 8-byte words, then two halves for results.
+
+The words are how parent and worker agree on tasks without a lock. Every task sent to a worker has a sequence
+number. The worker stores the number in `CLAIM` before it begins the task, and reads `LIMIT` after that store; a
+task whose number has reached the limit is not begun. The parent lowers `LIMIT`, makes the worker see it
+(`barrier`), and reads `CLAIM`: every task above the claim is then certain not to have begun and can be given to
+somebody else. When a worker dies, `CLAIM` names the task that it died of.
+
+Results of a batch are written to one half as they come into being, so that they survive the death of the worker;
+batches use the halves in turn. No more than two batches are under way in a worker, so a half has always been
+read before it is written again.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+__all__: list[str] = []
+
+#: length of the body, sequence number, count of tasks, kind of frame, flags
+HEADER = Struct("<QQIBBxx")
+
+# Frames to a worker.
+SETUP = 1  #: a pickled `Setup`: what to do before the first task
+BATCH = 2  #: tasks: the body is a pickled `(functions, mode, function ids, items)`
+CALL = 3  #: one task of a function that the worker knows: `count` is its id, the body `(args, kwds)`
+FORGET = 4  #: a pickled list of function ids that will not be used again
+STOP = 5  #: run the finalizer and end
+
+# Frames from a worker.
+READY = 16  #: the set-up is done
+BROKEN = 17  #: the set-up failed: the body is a pickled failure; the worker ends
+RESULTS = 18  #: see `REPORT`
+UNREADABLE = 19  #: the items of this batch cannot be unpickled together; none was begun
+
+#: How a batch's items are to be applied.
+MODE_EACH = 0  #: items is one pickle of a list; function(item)
+MODE_STAR = 1  #: items is one pickle of a list; function(*item)
+MODE_CALLS = 2  #: items is a list of pickles of (args, kwds), each with its own function id
+
+# Flags of a batch.
+SECOND_HALF = 1  #: write results to the second half
+TIMED = 2  #: store the time at which each task begins in `STARTED`
+
+#: Body of RESULTS: nanoseconds spent in tasks, bytes valid in the batch's half, flags. Behind it stands the stream
+#: of the header's `count` tasks from its sequence number on; all tasks before that number are in the half.
+REPORT = Struct("<QQB7x")
+LAST = 1  #: the batch is over; tasks not reported were not begun
+BOXED = 2  #: some results need unboxing
+
+# The words.
+CLAIM = 0
+LIMIT = 1
+STARTED = 2  #: time.monotonic_ns() at which the claimed task began; 0 between tasks
+WRITTEN = 3  #: bytes valid in the half of the batch under way
+NO_LIMIT = 2**63
+
+HALVES_AT = 4096
+HALF_SIZE = 256 * 1024
+CONTROL_SIZE = HALVES_AT + 2 * HALF_SIZE
+
+#: A result longer than this goes through the socket at once.
+LARGE_RESULT = 64 * 1024

@@ -1,0 +1,196 @@
+"""Functions travel once: pickled when they are first used, known to workers by number from then on.
+
+A function that a worker can import is pickled by reference, and for good. One that cannot (of `__main__`, a
+lambda, a closure) is pickled by value, with the values that it captures. Using it again without pickling it again
+is right only as long as those values are the same, so a `_Snapshot` remembers them; where a captured value could
+have changed in place (a list, an object), the function is pickled anew for each call of the pool.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["Function", "FunctionTable"]
+
+#: How many functions are remembered. Arbitrary; a program that uses more pays for pickling again.
+_REMEMBERED = 256
+
+_CONSTANTS = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    type(...),
+    types.ModuleType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.MemberDescriptorType,
+    types.GetSetDescriptorType,
+)
+
+
+class Function:
+    """A function as the engine knows it.
+
+    Attributes:
+        id: its number, never used again for another function.
+        target: the function itself, for lanes in this process.
+        blob: its pickle.
+        name: for messages.
+        cost: what one task of it has been seen to cost, in nanoseconds; 0 while that is not known.
+        weight: how many bytes the arguments of one task have been seen to take; 0 while that is not known.
+    """
+
+    __slots__ = ("_snapshot", "blob", "cost", "id", "name", "target", "weight")
+
+    def __init__(self, number: int, target: Callable[..., Any], blob: bytes, snapshot: _Snapshot | None):
+        self.id = number
+        self.target = target
+        self.blob = blob
+        self.name = describe(target)
+        self.cost = 0
+        self.weight = 0
+        self._snapshot = snapshot
+
+    @property
+    def current(self) -> bool:
+        """Whether the pickle still says what the function is."""
+        return self._snapshot is None or self._snapshot.holds()
+
+
+class FunctionTable:
+    """The functions that a pool has used lately. Its caller holds the lock."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, Function] = OrderedDict()
+        self._by_blob: dict[bytes, Function] = {}
+        self.forgotten: list[int] = []
+
+    def find(self, target: Callable[..., Any]) -> Function | None:
+        """The function's record, if it was used before and is still what it was."""
+        function = self._known.get(id(target))
+        if function is not None and function.target is target and function.current:
+            return function
+        return None
+
+    def add(self, target: Callable[..., Any], blob: bytes, by_value: bool) -> Function:
+        """Remember a function that `find` did not find.
+
+        Args:
+            target: the function.
+            blob: its pickle, from the lanes.
+            by_value: whether it was pickled by value.
+        """
+        known = self._by_blob.get(blob)
+        if known is not None:  # a new object with the same pickle: obj.method, partial(f, 1)
+            return known
+        snapshot = _Snapshot(target) if by_value else None
+        function = Function(next(self._numbers), target, blob, snapshot)
+        if len(self._by_blob) >= _REMEMBERED:
+            self._drop_oldest()
+        self._by_blob[blob] = function
+        self._known[id(target)] = function
+        return function
+
+    def _drop_oldest(self) -> None:
+        blob, oldest = next(iter(self._by_blob.items()))
+        del self._by_blob[blob]
+        if self._known.get(id(oldest.target)) is oldest:
+            del self._known[id(oldest.target)]
+        self.forgotten.append(oldest.id)
+
+
+def describe(target: Callable[..., Any]) -> str:
+    """The function's name, for messages."""
+    inner = getattr(target, "func", None)  # functools.partial
+    name = getattr(target, "__qualname__", None) or getattr(inner, "__qualname__", None)
+    return name or type(target).__qualname__
+
+
+class _Snapshot:
+    """The values that a function captures, to tell later whether they are the same."""
+
+    __slots__ = ("_bindings", "_cells", "_codes", "_stable")
+
+    def __init__(self, target: Callable[..., Any]) -> None:
+        self._bindings: list[tuple[Any, str, Any]] = []
+        self._cells: list[tuple[types.CellType, Any]] = []
+        self._codes: list[tuple[types.FunctionType, Any, Any]] = []
+        self._stable = self._capture(target, set())
+
+    def holds(self) -> bool:
+        """Whether every captured value is the one that it was, and could not have changed within."""
+        if not self._stable:
+            return False
+        for function, code, defaults in self._codes:
+            if function.__code__ is not code or function.__defaults__ is not defaults:
+                return False
+        for namespace, name, value in self._bindings:
+            if namespace.get(name) is not value:
+                return False
+        for cell, value in self._cells:
+            try:
+                if cell.cell_contents is not value:
+                    return False
+            except ValueError:
+                return False
+        return True
+
+    def _capture(self, value: Any, seen: set[int]) -> bool:
+        """Follow what `value` refers to. False where something could change unnoticed."""
+        if id(value) in seen or isinstance(value, _CONSTANTS):
+            return True
+        seen.add(id(value))
+        if isinstance(value, types.FunctionType):
+            return self._importable_function(value) or self._capture_function(value, seen)
+        if isinstance(value, type):
+            return value.__module__ not in ("__main__", "__mp_main__") and "<locals>" not in value.__qualname__
+        if isinstance(value, (tuple, frozenset)):
+            return all(self._capture(part, seen) for part in value)
+        return False
+
+    @staticmethod
+    def _importable_function(value: types.FunctionType) -> bool:
+        module = sys.modules.get(value.__module__ or "")
+        return (
+            module is not None
+            and value.__module__ not in ("__main__", "__mp_main__")
+            and getattr(module, value.__qualname__, None) is value
+        )
+
+    def _capture_function(self, function: types.FunctionType, seen: set[int]) -> bool:
+        if function.__dict__ or function.__kwdefaults__:
+            return False
+        self._codes.append((function, function.__code__, function.__defaults__))
+        stable = self._capture(function.__defaults__ or (), seen)
+        for cell in function.__closure__ or ():
+            try:
+                content = cell.cell_contents
+            except ValueError:
+                return False
+            self._cells.append((cell, content))
+            stable = stable and self._capture(content, seen)
+        namespace = function.__globals__
+        for name in _global_names(function.__code__):
+            if name in namespace:
+                self._bindings.append((namespace, name, namespace[name]))
+                stable = stable and self._capture(namespace[name], seen)
+        return stable
+
+
+def _global_names(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _global_names(constant)

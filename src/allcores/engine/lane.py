@@ -1,0 +1,184 @@
+"""Lanes: the only part that knows where work runs. What one must offer to the scheduler."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from allcores.engine.batch import Batch
+    from allcores.engine.outcome import Failure
+    from allcores.engine.scheduler import Scheduler
+
+__all__ = ["Death", "Lane", "LaneState", "Lanes"]
+
+
+class LaneState(enum.Enum):
+    """The life of a lane, in this order."""
+
+    STARTING = "it cannot take work yet"
+    OPEN = "it takes work"
+    ENDING = "it has been told to end; what it runs may finish"
+    ENDED = "it is gone"
+
+
+@dataclass
+class Death:
+    """How a lane ended.
+
+    Attributes:
+        expected: whether it had been told to end.
+        pid: its process.
+        exitcode: its exit code, ``-N`` for signal N; None where it is not known.
+        peak_memory: its largest resident set, in bytes; None where it is not known.
+        stderr: what it wrote last to its standard error.
+        setup: why its set-up failed, where it did.
+    """
+
+    expected: bool
+    pid: int | None = None
+    exitcode: int | None = None
+    peak_memory: int | None = None
+    stderr: str = ""
+    setup: Failure | None = None
+
+
+class Lane:
+    """A place that runs one batch at a time, and holds one more at most.
+
+    The scheduler's lock guards the attributes. Methods are called without it, `send` by one thread at a time.
+
+    Attributes:
+        number: counts the lanes of a pool from 1.
+        state: where it is in its life.
+        batches: what it has to run, oldest first.
+        sending: whether a batch is on its way to it.
+        withdrawing: whether tasks have been taken back from it and it has not said so yet.
+        quota: how many more tasks it may be given; None for any number.
+        killed_for: the error of the task that it is being killed for, where that is so.
+        tasks: how many tasks it has done.
+        busy: nanoseconds spent in them.
+        bytes_in, bytes_out: sent to it, and received.
+    """
+
+    __slots__ = (
+        "batches",
+        "busy",
+        "bytes_in",
+        "bytes_out",
+        "killed_for",
+        "number",
+        "opened",
+        "pid",
+        "quota",
+        "scheduler",
+        "sending",
+        "state",
+        "tasks",
+        "withdrawing",
+    )
+
+    def __init__(self, scheduler: Scheduler, number: int) -> None:
+        self.scheduler = scheduler
+        self.number = number
+        self.state = LaneState.STARTING
+        self.batches: deque[Batch] = deque()
+        self.sending = False
+        self.withdrawing = False
+        self.quota: int | None = None
+        self.killed_for: BaseException | None = None
+        self.pid: int | None = None
+        self.tasks = 0
+        self.busy = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.opened = 0.0
+
+    def start(self) -> None:
+        """Begin to start; `Scheduler.lane_ready` or `Scheduler.lane_ended` is called later."""
+        raise NotImplementedError
+
+    def send(self, batch: Batch) -> None:
+        """Run a batch that is in `batches`; the scheduler hears of its outcomes."""
+        raise NotImplementedError
+
+    def exchange(self, batch: Batch) -> None:
+        """Run a batch in the calling thread, if that is the shortest way."""
+        self.send(batch)
+
+    def borrow(self) -> bool:
+        """Whether the calling thread may `exchange`; if so, it must."""
+        return False
+
+    def admit(self, batch: Batch) -> None:
+        """Number a batch that has been appended to `batches`. Called with the lock."""
+
+    def begun(self, batch: Batch) -> int:
+        """How many tasks of a batch have begun, so far as can be seen without disturbing the lane."""
+        return batch.count
+
+    def withdraw(self) -> None:
+        """Let no task begin that has not: lowers `Batch.withdrawn` of each batch. Called with the lock."""
+
+    def resume(self) -> None:
+        """Take tasks again after `withdraw`; `batches` is empty. Called with the lock."""
+
+    def collect(self) -> None:
+        """Settle finished tasks of the batch under way, without waiting for its end."""
+
+    def running_since(self) -> float | None:
+        """When the task that runs began, by `time.monotonic`, where that is recorded."""
+        return None
+
+    def stop(self) -> None:
+        """End in good order, after what it runs."""
+        raise NotImplementedError
+
+    def kill(self, grace: float = 0.0) -> None:
+        """End now, whatever runs, with everything that it started.
+
+        Args:
+            grace: seconds between a polite signal and the last one.
+        """
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """After a fork, in the child: close what was inherited."""
+
+
+class Lanes(Protocol):
+    """Makes lanes of one kind, and knows the form in which they take arguments."""
+
+    #: whether arguments and results leave the process
+    remote: bool
+
+    def make(self, scheduler: Scheduler, number: int) -> Lane:
+        """A new lane, not started."""
+        ...
+
+    def pickle(self, target: Callable[..., Any]) -> tuple[bytes, bool]:
+        """The function's pickle, and whether it went by value."""
+        ...
+
+    def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> Any:
+        """Arguments in the form that the lanes take."""
+        ...
+
+    def unpack(self, payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments again, for messages."""
+        ...
+
+    def open(self, scheduler: Scheduler) -> None:
+        """Get ready to start lanes, without waiting."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was needed to start lanes. No lane is left."""
+        ...
+
+    def abandon(self) -> None:
+        """After a fork, in the child: close what was inherited."""
+        ...

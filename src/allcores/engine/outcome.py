@@ -1,0 +1,195 @@
+"""How a worker packs what became of a task, and how the parent unpacks it.
+
+The outcomes of a batch are one *stream*: the pickle opcodes of each outcome one behind the other, which between
+`_LIST_OPENS` and `_LIST_ENDS` make the pickle of a list, so that the parent unpacks thousands in one call.
+Protocol 3 allows this: it has no frames, and it numbers its memo entries explicitly, so that each outcome refers
+to its own.
+
+Numbers, strings and the like stand in the stream as they are. Everything else is *boxed*, a 1-tuple with a pickle
+of its own that may fail to load without harm to its neighbours; a failure is a 2-tuple `(None, description)`.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from allcores import errors
+
+__all__ = ["Failure", "failed", "pack", "pack_failure", "unpack_stream"]
+
+_LIST_OPENS = b"\x80\x03("
+_LIST_ENDS = b"l."
+
+#: Types whose pickles are small, cannot fail, and name no class.
+PLAIN = frozenset({int, float, bool, type(None), str, bytes, complex})
+
+
+class Failure:
+    """What stands in the place of a result when there is none: the error to raise."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def pack(value: Any, dumps_by_value: Callable[[Any], bytes]) -> tuple[bytes, int]:
+    """Pack the result of a task.
+
+    Args:
+        value: what the task returned.
+        dumps_by_value: a pickler for what the standard one refuses (lambdas, local classes).
+
+    Returns:
+        The opcodes for the stream, and 1 where they need unboxing, else 0.
+    """
+    if type(value) in PLAIN:
+        return pickle.dumps(value, 3)[2:-1], 0
+    try:
+        inner = pickle.dumps(value, 5)
+    except Exception:
+        try:
+            inner = dumps_by_value(value)
+        except Exception as error:
+            return _pack_unpicklable(error, value), 1
+    return pickle.dumps((inner,), 3)[2:-1], 1
+
+
+def _pack_unpicklable(error: Exception, value: Any) -> bytes:
+    from allcores.engine.explain import unpicklable_part
+
+    part = unpicklable_part(value, "result")
+    reason = f"{error!r}{f' ({part})' if part else ''}"
+    return pickle.dumps((None, ("encoding", reason, _safe_repr(value))), 3)[2:-1]
+
+
+def pack_failure(
+    error: BaseException, traceback: TracebackType | None, dumps_by_value: Callable[[Any], bytes]
+) -> bytes:
+    """Pack the exception that a task raised.
+
+    It travels twice: as it pickles itself, and as class, arguments and attributes, from which it can be made
+    again where its own pickle does not load (the classic case: an ``__init__`` with two required arguments).
+
+    Args:
+        error: the exception.
+        traceback: where the traceback to show begins.
+        dumps_by_value: a pickler for what the standard one refuses.
+
+    Returns:
+        The opcodes for the stream.
+    """
+    from traceback import format_exception
+
+    try:
+        text = "".join(format_exception(type(error), error, traceback))
+    except Exception as broken:
+        text = f"{type(error).__qualname__} (its traceback cannot be formatted: {broken!r})\n"
+    whole = _try_dumps(error, dumps_by_value)
+    parts = _try_dumps((type(error), error.args, error.__dict__), dumps_by_value)
+    if parts is None:
+        parts = _try_dumps(
+            (type(error), tuple(_safe_repr(argument) for argument in error.args), {}), dumps_by_value
+        )
+    cls = type(error)
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return pickle.dumps((None, ("raised", whole, parts, name, _safe_str(error), text)), 3)[2:-1]
+
+
+def unpack_stream(stream: bytes | memoryview, boxed: bool) -> tuple[list[Any], bool]:
+    """Unpack the outcomes of a batch.
+
+    Args:
+        stream: opcodes as the worker wrote them.
+        boxed: whether some need unboxing.
+
+    Returns:
+        The outcomes, in order, with `Failure` in the place of each result that there is not; and whether there
+        is any `Failure` among them.
+    """
+    values: list[Any] = pickle.loads(b"".join((_LIST_OPENS, stream, _LIST_ENDS)))
+    failures = False
+    if boxed:
+        for position, value in enumerate(values):
+            if type(value) is tuple:
+                opened = _unbox(value)
+                if type(opened) is Failure:
+                    failures = True
+                values[position] = opened
+    return values, failures
+
+
+def _unbox(box: tuple[Any, ...]) -> Any:
+    if len(box) == 1:
+        try:
+            return pickle.loads(box[0])
+        except BaseException as error:
+            return Failure(_annotated(error, "a task's result cannot be unpickled in this process"))
+    return failed(box[1])
+
+
+def failed(description: tuple[Any, ...]) -> Failure:
+    """Turn a description from a worker into the error to raise, with the worker's traceback as its cause."""
+    if description[0] == "encoding":
+        return Failure(errors.maybe_encoding_error(description[1], description[2]))
+    _, whole, parts, name, text, traceback = description
+    error = _load_exception(whole) or _remake_exception(parts) or errors.RemoteError(name, text)
+    error.__cause__ = errors.remote_traceback(traceback)
+    return Failure(error)
+
+
+def _load_exception(whole: bytes | None) -> BaseException | None:
+    if whole is None:
+        return None
+    try:
+        error = pickle.loads(whole)
+    except Exception:
+        return None
+    return error if isinstance(error, BaseException) else None
+
+
+def _remake_exception(parts: bytes | None) -> BaseException | None:
+    if parts is None:
+        return None
+    try:
+        cls, arguments, attributes = pickle.loads(parts)
+        error = cls.__new__(cls, *arguments)
+        error.args = arguments
+        error.__dict__.update(attributes)
+    except Exception:
+        return None
+    return error if isinstance(error, BaseException) else None
+
+
+def _try_dumps(value: Any, dumps_by_value: Callable[[Any], bytes]) -> bytes | None:
+    for dumps in (pickle.dumps, dumps_by_value):
+        try:
+            return dumps(value)
+        except Exception:
+            continue
+    return None
+
+
+def _safe_repr(value: Any, limit: int = 1000) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__qualname__} object whose repr failed: {error!r}>"
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _safe_str(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"(its text cannot be had: {broken!r})"
+
+
+def _annotated(error: BaseException, note: str) -> BaseException:
+    if sys.version_info >= (3, 11):
+        error.add_note(note)
+    return error

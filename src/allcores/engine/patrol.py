@@ -1,0 +1,120 @@
+"""The round that a pool walks while work is under way, so that nothing is held hostage.
+
+Batches are sized by what tasks have cost so far, and now and then one costs far more. Then those that finished
+before it must not wait for it with their results, nor those behind it with their turn. A round looks at lanes that
+have had their batch for long: it collects what is finished, and where another lane is idle takes back what has not
+begun. The same round enforces limits in time. While nothing is under way there are no rounds.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from allcores.engine.lane import Lane, LaneState
+from allcores.errors import TaskTimeout
+
+if TYPE_CHECKING:
+    from allcores.engine.reactor import Timer
+    from allcores.engine.scheduler import Scheduler
+
+__all__ = ["Patrol"]
+
+#: Seconds between rounds: at first, and at most. A round costs some microseconds.
+SHORTEST = 0.005
+LONGEST = 0.1
+
+#: A lane is looked at when it has had its batch for this long, in seconds: twice what a batch should last.
+LONG = 0.005
+
+#: Seconds between SIGTERM and SIGKILL for the worker of a task past its limit.
+GRACE = 0.5
+
+
+class Patrol:
+    """Walks rounds in the reactor's thread."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._timer: Timer | None = None
+        self._pause = SHORTEST
+
+    def watch(self) -> None:
+        """Something is under way that has to be looked at. Called with the scheduler's lock."""
+        if self._timer is None:
+            reactor = self._scheduler.reactor
+            self._timer = reactor.call_at(time.monotonic() + self._pause, self._round)
+
+    def share_out(self) -> None:
+        """A lane is idle and nothing waits: take back what long batches hold up."""
+        now = time.monotonic()
+        for lane in self._lanes():
+            if self._holds_up(lane) and now - lane.batches[0].sent > LONG:
+                self._scheduler.take_back(lane)
+
+    def _round(self) -> None:
+        scheduler = self._scheduler
+        now = time.monotonic()
+        moved = False
+        nearest: float | None = None
+        for lane in self._lanes():
+            if not lane.batches:
+                continue
+            batch = lane.batches[0]
+            if batch.timeout is not None:
+                due = self._deadline(lane, batch.timeout, now)
+                nearest = due if nearest is None else min(nearest, due)
+            if (batch.count > 1 or len(lane.batches) > 1) and now - batch.sent > LONG:
+                before = batch.settled
+                lane.collect()
+                moved |= batch.settled != before
+        if scheduler.hungry:
+            self.share_out()
+        with scheduler.lock:
+            self._timer = None
+            if not any(self._worth_a_look(lane) for lane in self._lanes()):
+                self._pause = SHORTEST
+                return
+            self._pause = SHORTEST if moved else min(self._pause * 1.5, LONGEST)
+            pause = self._pause
+            if nearest is not None:
+                pause = min(pause, max(nearest - now, 0.001)) if self._anything_held() else max(nearest - now, 0.001)
+            self._timer = scheduler.reactor.call_at(now + pause, self._round)
+
+    def _deadline(self, lane: Lane, timeout: float, now: float) -> float:
+        """When to look again whether the lane's task is past its limit, which is seen to here."""
+        since = lane.running_since()
+        if since is None:
+            return now + timeout
+        if now < since + timeout:
+            return since + timeout
+        self._scheduler.overdue(lane, timeout, since)
+        return now + GRACE
+
+    def _lanes(self) -> list[Lane]:
+        return self._scheduler.busy_lanes()
+
+    def _anything_held(self) -> bool:
+        return any(self._holds_up(lane) for lane in self._lanes())
+
+    @staticmethod
+    def _worth_a_look(lane: Lane) -> bool:
+        batches = lane.batches
+        return bool(batches) and (
+            batches[0].timeout is not None or batches[0].count > 1 or len(batches) > 1
+        )
+
+    @staticmethod
+    def _holds_up(lane: Lane) -> bool:
+        """Whether a lane has tasks that have not begun."""
+        if lane.state is not LaneState.OPEN or lane.withdrawing or not lane.batches:
+            return False
+        if len(lane.batches) > 1:
+            return True
+        batch = lane.batches[0]
+        return batch.withdrawn - max(batch.settled, lane.begun(batch)) > 0
+
+
+def timeout_error(task: str, timeout: float) -> TaskTimeout:
+    """The error of a task past its limit."""
+    return TaskTimeout(f"{task} ran longer than its timeout of {timeout:g} s", task=task, timeout=timeout)

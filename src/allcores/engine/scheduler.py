@@ -1,0 +1,561 @@
+"""The scheduler: what runs next, where, in how large a batch.
+
+It knows calls and lanes, not what is behind either. Its lock guards all of its state and that of calls and lanes;
+it is held for moments only: pickling, sending and callbacks happen without it. Any thread may submit, and hands
+its own task to an idle lane itself; outcomes come in whichever thread reads the lane, which is the reactor's but
+for `run_now`.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from allcores.engine import batching
+from allcores.engine.batch import Batch, CallsBatch
+from allcores.engine.calls import Call, SingleCall, StreamCall
+from allcores.engine.functions import Function, FunctionTable
+from allcores.engine.lane import Death, Lane, Lanes, LaneState
+from allcores.engine.ledger import Entry, Ledger
+from allcores.engine.outcome import Failure
+from allcores.engine.patrol import GRACE, Patrol, timeout_error
+from allcores.engine.reactor import Reactor
+from allcores.engine.settlement import Settlement
+from allcores.engine.supervisor import Supervisor
+
+__all__ = ["PoolState", "Scheduler"]
+
+
+class PoolState(enum.Enum):
+    """What a pool may still be asked."""
+
+    OPEN = "takes calls"
+    CLOSED = "finishes what it has, takes no more"
+    ENDED = "has nothing left to do; its lanes are ending or gone"
+
+
+class Scheduler:
+    """Runs calls on lanes.
+
+    Args:
+        lanes: makes the lanes.
+        size: how many lanes there may be.
+        tasks_per_lane: after how many tasks a lane is replaced; None for never.
+        name: for threads and messages.
+    """
+
+    def __init__(self, lanes: Lanes, size: int, tasks_per_lane: int | None, name: str) -> None:
+        self.lanes = lanes
+        self.size = size
+        self.name = name
+        self.state = PoolState.OPEN
+        self.broken: BaseException | None = None
+        self.lock = threading.Lock()
+        self.reactor = Reactor(f"{name}-reactor")
+        self.settlement = Settlement(self.lock, self.reactor, self._try_again)
+        self.patrol = Patrol(self)
+        self._functions = FunctionTable()
+        self._ledger = Ledger()
+        self._supervisor = Supervisor()
+        self._tasks_per_lane = tasks_per_lane
+        self._queue: deque[Call] = deque()
+        self._streams: set[StreamCall] = set()  # those whose input is not at its end
+        self._waiting = 0  # tasks in the queue
+        self._active: list[Lane] = []  # starting or open
+        self._leaving: set[Lane] = set()  # told to end
+        self._idle: list[Lane] = []  # a stack: the lane used last is the warmest
+        self._roomy: set[Lane] = set()  # busy, and could be given one more batch
+        self._starting = 0
+        self._made = 0
+        self._ended = threading.Event()
+
+    # Taking calls in
+
+    def function(self, target: Callable[..., Any]) -> Function:
+        """The engine's record of a function, pickled if need be.
+
+        Raises:
+            Exception: what pickling the function raised.
+        """
+        with self.lock:
+            function = self._functions.find(target)
+        if function is None:
+            blob, by_value = self.lanes.pickle(target)
+            with self.lock:
+                function = self._functions.add(target, blob, by_value)
+        return function
+
+    def unsendable(self, target: Any) -> Function:
+        """A record for a function that cannot be pickled, for the call that fails of it."""
+        return Function(0, target, b"", None)
+
+    def submit(self, call: Call) -> None:
+        """Queue a call; its tasks start as soon as lanes are free.
+
+        Raises:
+            ValueError: when the pool takes no more calls.
+            PoolBroken: when it cannot start workers.
+        """
+        with self.lock:
+            self.check_open()
+            call.queued = True
+            self._queue.append(call)
+            self._waiting += call.available
+            stuck = not (self._idle or self._roomy or len(self._active) < self.size)
+        if not stuck:
+            self._dispatch()
+
+    def open_stream(self, call: StreamCall) -> None:
+        """Take in a call whose items come by `more`, until `end_stream`.
+
+        Raises:
+            ValueError, PoolBroken: as `submit`.
+        """
+        with self.lock:
+            self.check_open()
+            self._streams.add(call)
+
+    def end_stream(self, call: StreamCall, error: BaseException | None = None) -> None:
+        """No more items come.
+
+        Args:
+            call: the stream.
+            error: what to raise at the end of its outcomes; None for an ordinary end.
+        """
+        with self.lock:
+            if call.total is not None:
+                return
+            call.end(error)
+            self._streams.discard(call)
+            self._end_if_finished()
+        self.settlement.complete([call])
+
+    def more(self, call: StreamCall, items: Any) -> bool:
+        """Give a submitted call further items; False when they are not wanted any more."""
+        with self.lock:
+            if call.cancelled or self.state is PoolState.ENDED:
+                return False
+            call.draw(items)
+            self._waiting += len(items)
+            if not call.queued:
+                call.queued = True
+                self._queue.append(call)
+            stuck = not (self._idle or self._roomy or len(self._active) < self.size)
+        if not stuck:
+            self._dispatch()
+        return True
+
+    def run_now(self, call: SingleCall) -> bool:
+        """Run a call's task from the calling thread, if a lane is idle and nothing else waits.
+
+        This is the shortest way there and back: no other thread takes part.
+
+        Returns:
+            Whether the task was given to a lane; the call is then done, or will be.
+        """
+        with self.lock:
+            self.check_open()
+            if self._queue or not self._idle:
+                return False
+            lane = self._idle[-1]
+            if not lane.borrow():
+                return False
+            self._idle.pop()
+            batch = CallsBatch([call])
+            self._give(lane, batch)
+            lane.sending = False
+        lane.exchange(batch)
+        return True
+
+    def check_open(self) -> None:
+        """Raise the reason if the pool takes no calls."""
+        if self.broken is not None:
+            raise self.broken
+        if self.state is not PoolState.OPEN:
+            raise ValueError("Pool not running")
+
+    # Giving work to lanes
+
+    def _dispatch(self) -> None:
+        while True:
+            with self.lock:
+                starting = self._lanes_to_start()
+                work = self._assign()
+            for lane in starting:
+                self.reactor.start()
+                lane.start()
+            if work is None:
+                return
+            lane, batch = work
+            lane.send(batch)
+            with self.lock:
+                lane.sending = False
+                self._note_room(lane)
+
+    def _lanes_to_start(self) -> list[Lane]:
+        started: list[Lane] = []
+        if self.broken is not None or self.state is PoolState.ENDED:
+            return started
+        while len(self._active) < self.size and self._starting + len(self._idle) < self._waiting:
+            self._made += 1
+            lane = self.lanes.make(self, self._made)
+            lane.quota = self._tasks_per_lane
+            self._active.append(lane)
+            self._starting += 1
+            started.append(lane)
+        return started
+
+    def _assign(self) -> tuple[Lane, Batch] | None:
+        """Take the next batch from the queue, for the lane that can have it soonest."""
+        while self._queue:
+            call = self._queue[0]
+            if call.available:
+                lane = self._lane_for(call.function)
+                if lane is None:
+                    return None
+                batch = self._take(call, lane)
+                self._give(lane, batch)
+                return lane, batch
+            self._queue.popleft()
+            call.queued = False
+        return None
+
+    def _lane_for(self, function: Function) -> Lane | None:
+        if self._idle:
+            return self._idle.pop()
+        if self._roomy and batching.may_prefetch(function):
+            return self._roomy.pop()
+        return None
+
+    def _take(self, call: Call, lane: Lane) -> Batch:
+        limit = batching.size_of_batch(call.function, self._waiting, len(self._active))
+        if lane.quota is not None:
+            limit = min(limit, lane.quota)
+        if isinstance(call, SingleCall):
+            batch: Batch = CallsBatch(self._take_singles(limit))
+        else:
+            batch = call.take(limit)
+        self._waiting -= batch.count
+        return batch
+
+    def _take_singles(self, limit: int) -> list[SingleCall]:
+        """The calls of one task each at the head of the queue that may travel together."""
+        queue = self._queue
+        calls: list[SingleCall] = []
+        timeout = queue[0].policy.timeout
+        while queue and len(calls) < limit:
+            call = queue[0]
+            if not isinstance(call, SingleCall) or call.policy.timeout != timeout:
+                break
+            call.queued = False
+            calls.append(call)
+            queue.popleft()
+        return calls
+
+    def _give(self, lane: Lane, batch: Batch) -> None:
+        lane.batches.append(batch)
+        lane.admit(batch)
+        lane.sending = True
+        if lane.quota is not None:
+            lane.quota -= batch.count
+        if batch.timeout is not None or batch.count > 1 or len(lane.batches) > 1:
+            self.patrol.watch()
+
+    def _note_room(self, lane: Lane) -> None:
+        """Remember whether a lane can be given something, and end one that has done its share."""
+        if lane.state is not LaneState.OPEN or lane.sending or lane.withdrawing:
+            return
+        if lane.quota is not None and lane.quota <= 0:
+            if not lane.batches:
+                self._retire(lane)
+        elif not lane.batches:
+            self._roomy.discard(lane)
+            if lane not in self._idle:
+                self._idle.append(lane)
+        elif len(lane.batches) == 1:
+            self._roomy.add(lane)
+
+    def _retire(self, lane: Lane) -> None:
+        lane.state = LaneState.ENDING
+        self._active.remove(lane)
+        self._leaving.add(lane)
+        self._roomy.discard(lane)
+        if lane in self._idle:
+            self._idle.remove(lane)
+        self.reactor.call_soon(lane.stop)
+
+    def _give_back(self, batch: Batch, position: int, stop: int) -> list[Call]:
+        """Queue tasks again that were not begun, ahead of all others.
+
+        Returns:
+            Calls that were given up meanwhile and must be completed.
+        """
+        if position >= stop:
+            return []
+        given_up: list[Call] = []
+        calls = batch.give_back(position, stop)
+        each = (stop - position) // len(calls)
+        for call in reversed(calls):
+            if call.cancelled or self.state is PoolState.ENDED:
+                if call.queued:
+                    self._waiting -= call.available - each
+                if call.fail_rest(_cancelled_error()):
+                    given_up.append(call)
+                continue
+            self._waiting += each
+            if not call.queued:
+                call.queued = True
+                self._queue.appendleft(call)
+        return given_up
+
+    def _try_again(self, batch: Batch, position: int) -> None:
+        with self.lock:
+            given_up = self._give_back(batch, position, position + 1)
+        self.settlement.complete(given_up)
+        self._dispatch()
+
+    # What lanes tell
+
+    def lane_ready(self, lane: Lane) -> None:
+        """A lane has started."""
+        with self.lock:
+            if lane.state is not LaneState.STARTING:
+                return
+            lane.state = LaneState.OPEN
+            lane.opened = time.monotonic()
+            self._starting -= 1
+            self._supervisor.started()
+            self._note_room(lane)
+            self._end_if_finished()
+        self._dispatch()
+
+    def batch_over(self, lane: Lane, batch: Batch, elapsed: int) -> None:
+        """A lane has reported on the whole of its oldest batch; what it did not begin goes elsewhere."""
+        with self.lock:
+            if not lane.batches or lane.batches[0] is not batch:
+                return
+            lane.batches.popleft()
+            lane.busy += elapsed
+            lane.tasks += batch.settled
+            batching.learn(batch.function, batch.settled, elapsed)
+            given_up = self._give_back(batch, batch.settled, batch.withdrawn)
+            if not lane.batches and lane.withdrawing:
+                lane.withdrawing = False
+                lane.resume()
+            self._note_room(lane)
+            waiting = bool(self._queue)
+            if not waiting:
+                self._end_if_finished()
+        if given_up:
+            self.settlement.complete(given_up)
+        if waiting:
+            self._dispatch()
+        elif self.hungry:
+            self.patrol.share_out()
+
+    def lane_ended(self, lane: Lane, death: Death) -> None:
+        """A lane is gone. Its last outcomes have been settled."""
+        victims: list[tuple[Batch, int]] = []
+        given_up: list[Call] = []
+        with self.lock:
+            if lane.state is LaneState.ENDED:
+                return
+            failed_start = lane.state is LaneState.STARTING and not death.expected
+            self._forget(lane)
+            for batch in reversed(lane.batches):
+                begun = max(batch.settled, lane.begun(batch))
+                victims += [(batch, position) for position in range(batch.settled, begun)]
+                given_up += self._give_back(batch, begun, batch.withdrawn)
+            lane.batches.clear()
+            self._ledger.ended(lane, death)
+            if failed_start and self.broken is None:
+                self.broken = self._supervisor.start_failed(death)
+            if self.broken is not None:
+                given_up += self._fail_all(self.broken)
+        for batch, position in victims:
+            error = lane.killed_for or self._supervisor.explain(death, batch.describe(position))
+            batch.settled = position
+            self.settlement.settle(batch, [Failure(error)], True)
+        self.settlement.complete(given_up)
+        with self.lock:
+            self._end_if_finished()
+        self._dispatch()
+
+    def _forget(self, lane: Lane) -> None:
+        if lane.state is LaneState.STARTING:
+            self._starting -= 1
+        lane.state = LaneState.ENDED
+        if lane in self._active:
+            self._active.remove(lane)
+        self._leaving.discard(lane)
+        self._roomy.discard(lane)
+        if lane in self._idle:
+            self._idle.remove(lane)
+
+    def _fail_all(self, error: BaseException) -> list[Call]:
+        """Let all tasks that no lane has fail; returns the calls that are to be completed."""
+        calls = list(dict.fromkeys([*self._queue, *self._streams]))
+        self._queue.clear()
+        self._streams.clear()
+        self._waiting = 0
+        for call in calls:
+            call.queued = False
+            call.cancelled = True
+        return [call for call in calls if call.fail_rest(error)]
+
+    # What the patrol asks
+
+    @property
+    def hungry(self) -> bool:
+        """Whether a lane could take work and none waits."""
+        return not self._queue and (bool(self._idle) or len(self._active) < self.size)
+
+    def busy_lanes(self) -> list[Lane]:
+        """Lanes that have a batch."""
+        return [lane for lane in (*self._active, *self._leaving) if lane.batches]
+
+    def take_back(self, lane: Lane) -> None:
+        """Take from a lane what it has not begun, for others to run."""
+        given_up: list[Call] = []
+        with self.lock:
+            if lane.state is not LaneState.OPEN or lane.withdrawing or not lane.batches:
+                return
+            lane.withdrawing = True
+            self._roomy.discard(lane)
+            before = [batch.withdrawn for batch in lane.batches]
+            lane.withdraw()
+            for batch, stop in reversed(list(zip(lane.batches, before))):
+                given_up += self._give_back(batch, batch.withdrawn, stop)
+        self.settlement.complete(given_up)
+        self._dispatch()
+
+    def overdue(self, lane: Lane, timeout: float, since: float) -> None:
+        """End a lane whose task has run longer than it may."""
+        with self.lock:
+            if not lane.batches or lane.killed_for is not None or lane.running_since() != since:
+                return
+            batch = lane.batches[0]
+            position = min(max(batch.settled, lane.begun(batch) - 1), batch.count - 1)
+            lane.killed_for = timeout_error(batch.describe(position), timeout)
+        lane.kill(GRACE)
+
+    # Ending
+
+    def cancel(self, call: Call) -> bool:
+        """Give up a call: what waits is dropped, what runs is stopped.
+
+        Returns:
+            False when it was done already.
+        """
+        error = _cancelled_error()
+        doomed: list[Lane] = []
+        with self.lock:
+            if call.done or call.cancelled:
+                return not call.done
+            call.cancelled = True
+            if call.queued:
+                self._queue.remove(call)
+                call.queued = False
+                self._waiting -= call.available
+                finished = call.fail_rest(error)
+            else:
+                finished = isinstance(call, StreamCall) and call.fail_rest(error)
+            if isinstance(call, StreamCall):
+                self._streams.discard(call)
+            for lane in (*self._active, *self._leaving):
+                for batch in lane.batches:
+                    running = range(batch.settled, max(batch.settled, lane.begun(batch)))
+                    if any(owner is call for p in running for owner, _ in batch.calls_from(p, p + 1)):
+                        lane.killed_for = error
+                        doomed.append(lane)
+            holding = [lane for lane in self._active if lane.batches and lane not in doomed]
+        if finished:
+            self.settlement.complete([call])
+        for lane in holding:
+            if any(owner is call for b in lane.batches for owner, _ in b.calls_from(0, b.count)):
+                self.take_back(lane)
+        for lane in doomed:
+            lane.kill()
+        return True
+
+    def close(self) -> None:
+        """Take no more calls, and end once those taken are done."""
+        with self.lock:
+            if self.state is PoolState.OPEN:
+                self.state = PoolState.CLOSED
+            self._end_if_finished()
+
+    def terminate(self) -> None:
+        """End now: what waits and what runs fails with `CancelledError`."""
+        error = _cancelled_error("the pool was terminated")
+        with self.lock:
+            self.state = PoolState.ENDED
+            abandoned = self._fail_all(error)
+            doomed = [*self._active, *self._leaving]
+            for lane in doomed:
+                lane.killed_for = lane.killed_for or error
+        self.settlement.complete(abandoned)
+        for lane in doomed:
+            lane.kill()
+        with self.lock:
+            self._end_if_finished()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until no lane is left.
+
+        Returns:
+            False when that took longer than `timeout` seconds.
+        """
+        with self.lock:
+            streams = list(self._streams)
+        for stream in streams:
+            if stream.source is not None:
+                stream.source.hurry()
+        if not self._ended.wait(timeout):
+            return False
+        self.reactor.stop(timeout)
+        return True
+
+    def _end_if_finished(self) -> None:
+        """With the pool closed and nothing left to do, end the lanes; with no lane left, the pool."""
+        if self.state is PoolState.OPEN:
+            return
+        busy = self._queue or self._streams or self.settlement.pausing
+        if self.state is PoolState.CLOSED:
+            if busy or any(lane.batches for lane in self._active):
+                return
+            self.state = PoolState.ENDED
+        for lane in list(self._active):
+            if lane.state is LaneState.OPEN and not lane.batches:
+                self._retire(lane)
+            elif lane.state is LaneState.STARTING:
+                lane.killed_for = lane.killed_for or _cancelled_error()
+                self.reactor.call_soon(lane.kill)
+        if not self._active and not self._leaving and not self._ended.is_set():
+            self._ended.set()
+            self.lanes.close()
+
+    def abandon(self) -> None:
+        """After a fork, in the child: everything is the parent's, and nothing here may touch it."""
+        self.state = PoolState.ENDED
+        self.lock = threading.Lock()
+        for lane in (*self._active, *self._leaving):
+            lane.abandon()
+        self.lanes.abandon()
+        self.reactor.abandon()
+        self._ended.set()
+
+    def entries(self) -> list[Entry]:
+        """The figures of every lane there has been."""
+        with self.lock:
+            return self._ledger.entries([*self._active, *self._leaving])
+
+
+def _cancelled_error(text: str = "the task was cancelled") -> BaseException:
+    from concurrent.futures import CancelledError
+
+    return CancelledError(text)

@@ -1,0 +1,53 @@
+"""Lanes: where work runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from allcores.engine.lane import Lanes
+
+__all__ = ["ENGINES", "make_lanes"]
+
+ENGINES = ("processes", "threads", "serial")
+
+_Task = tuple[Callable[..., object], tuple[Any, ...]]
+
+
+def make_lanes(
+    engine: str,
+    *,
+    name: str,
+    initializer: _Task | None,
+    finalizer: _Task | None,
+    preload: tuple[str, ...] = (),
+    context: Any = None,
+) -> Lanes:
+    """The lanes of an engine.
+
+    Args:
+        engine: one of `ENGINES`.
+        name: what workers are called after.
+        initializer: function and arguments to be called in each worker first, or None.
+        finalizer: function and arguments to be called in each worker last, or None.
+        preload: modules to import before workers start.
+        context: a context of `multiprocessing`, or None.
+
+    Raises:
+        TypeError, ValueError: for an engine or context that there is not.
+    """
+    if engine == "threads":
+        from allcores.lanes.threads import ThreadLanes
+
+        return ThreadLanes(name, initializer, finalizer)
+    if engine == "serial":
+        from allcores.lanes.serial import SerialLanes
+
+        return SerialLanes(initializer, finalizer)
+    if engine != "processes":
+        raise ValueError(f"engine must be one of {', '.join(map(repr, ENGINES))}, not {engine!r}")
+
+    from allcores.lanes.processes import ProcessLanes
+    from allcores.lanes.start import make_starter
+
+    return ProcessLanes(make_starter(context, preload), name, initializer, finalizer)

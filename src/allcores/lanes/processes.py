@@ -1,0 +1,490 @@
+"""Lanes that are local processes: the default."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from allcores.engine import batching
+from allcores.engine import channel as ch
+from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
+from allcores.engine.barrier import barrier
+from allcores.engine.codec import Codec
+from allcores.engine.frames import FrameReader, frame
+from allcores.engine.lane import Death, Lane
+from allcores.engine.outcome import Failure, unpack_stream
+from allcores.engine.reactor import READABLE, WRITABLE, Reactor
+from allcores.engine.scheduler import Scheduler
+from allcores.engine.worker import Setup
+
+__all__ = ["ProcessLane", "ProcessLanes", "Starter"]
+
+Task = tuple[Callable[..., object], tuple[Any, ...]]
+
+_NOW = socket.MSG_DONTWAIT if hasattr(socket, "MSG_DONTWAIT") else 0
+
+
+class Starter(Protocol):
+    """Starts worker processes, ends them, and tells of their ends."""
+
+    #: whether workers have this process's ``__main__``
+    shares_main: bool
+
+    def open(self, reactor: Reactor) -> None:
+        """Get ready, without waiting."""
+
+    def start(self, worker: Any, connection: int, control: int) -> None:
+        """Start a worker."""
+
+    def kill(self, worker: Any, grace: float) -> None:
+        """End a worker and all that it started."""
+
+    def close(self) -> None:
+        """Let go of everything; no worker is left."""
+
+    def abandon(self) -> None:
+        """After a fork, in the child."""
+
+
+class ProcessLanes:
+    """Makes process lanes.
+
+    Args:
+        starter: how processes are started.
+        name: workers are called ``name-1``, ``name-2``, …
+        initializer: function and arguments to be called in each worker first, or None.
+        finalizer: likewise, last.
+
+    Raises:
+        Exception: the initializer or its arguments cannot be pickled.
+    """
+
+    remote = True
+
+    def __init__(
+        self, starter: Starter, name: str, initializer: Task | None, finalizer: Task | None
+    ) -> None:
+        self.starter = starter
+        self.codec = Codec(starter.shares_main)
+        self._name = name
+        self._initializer = self.codec.value(initializer) if initializer is not None else None
+        self._finalizer = self.codec.value(finalizer) if finalizer is not None else None
+
+    def open(self, scheduler: Scheduler) -> None:
+        self.starter.open(scheduler.reactor)
+
+    def make(self, scheduler: Scheduler, number: int) -> ProcessLane:
+        from multiprocessing import process
+
+        authkey = bytes(process.current_process().authkey)
+        setup = Setup(f"{self._name}-{number}", authkey, self._initializer, self._finalizer)
+        return ProcessLane(scheduler, number, self, setup)
+
+    def pickle(self, target: Callable[..., Any]) -> tuple[bytes, bool]:
+        return self.codec.function(target)
+
+    def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes:
+        return self.codec.call(args, kwds)
+
+    def unpack(self, payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwds = pickle.loads(payload)
+        return args, kwds
+
+    def close(self) -> None:
+        self.starter.close()
+
+    def abandon(self) -> None:
+        self.starter.abandon()
+
+
+class ProcessLane(Lane):
+    """A worker process, its channel and its control block.
+
+    Who holds `_reading` may read the channel: the reactor's thread while it handles an event, or a thread that has
+    borrowed the lane to run one task by itself. Any thread may write; what the socket does not take at once is
+    kept and sent by the reactor, so that nobody ever waits for a worker to read.
+    """
+
+    __slots__ = (
+        "_armed",
+        "_codec",
+        "_death",
+        "_eof",
+        "_frames",
+        "_halves",
+        "_known",
+        "_next",
+        "_next_half",
+        "_outbox",
+        "_pidfd",
+        "_reading",
+        "_setup",
+        "_setup_failure",
+        "_socket",
+        "_starter",
+        "_words",
+        "_writing",
+        "kill_wanted",
+        "name",
+        "stopping",
+    )
+
+    def __init__(self, scheduler: Scheduler, number: int, lanes: ProcessLanes, setup: Setup) -> None:
+        super().__init__(scheduler, number)
+        self.name = setup.name
+        self.stopping = False
+        self.kill_wanted: float | None = None
+        self._starter = lanes.starter
+        self._codec = lanes.codec
+        self._setup = setup
+        self._pidfd = -1
+        self._reading = threading.Lock()
+        self._writing = threading.Lock()
+        self._outbox = bytearray()
+        self._armed = False
+        self._eof = False
+        self._death: Death | None = None
+        self._setup_failure: Failure | None = None
+        self._known: set[int] = set()
+        self._next = 1
+        self._next_half = 0
+
+    # Life
+
+    def start(self) -> None:
+        try:
+            self._socket, theirs = socket.socketpair()
+        except OSError as error:
+            self._never_started(error)
+            return
+        self._frames = FrameReader(self._socket)
+        with theirs:
+            try:
+                control = self._make_control_block()
+                try:
+                    self._starter.start(self, theirs.fileno(), control)
+                finally:
+                    os.close(control)
+            except OSError as error:
+                self._socket.close()
+                self._never_started(error)
+                return
+        self._armed = True
+        self.scheduler.reactor.watch(self._socket.fileno(), self._on_event)
+        self._write(frame(ch.SETUP, body=pickle.dumps(self._setup)))
+
+    def _make_control_block(self) -> int:
+        if hasattr(os, "memfd_create"):
+            fd = os.memfd_create("allcores", os.MFD_CLOEXEC)
+        else:  # a file without a name serves as well
+            with tempfile.TemporaryFile() as file:
+                fd = os.dup(file.fileno())
+        try:
+            os.ftruncate(fd, ch.CONTROL_SIZE)
+            block = memoryview(mmap.mmap(fd, ch.CONTROL_SIZE))
+        except BaseException:
+            os.close(fd)
+            raise
+        self._words = block[: ch.HALVES_AT].cast("Q")
+        self._words[ch.LIMIT] = ch.NO_LIMIT
+        middle = ch.HALVES_AT + ch.HALF_SIZE
+        self._halves = (block[ch.HALVES_AT : middle], block[middle:])
+        return fd
+
+    def _never_started(self, error: OSError) -> None:
+        death = Death(False, setup=Failure(error))
+        self.scheduler.reactor.call_soon(lambda: self.scheduler.lane_ended(self, death))
+
+    def started(self, pid: int, pidfd: int) -> None:
+        """The starter has made the process."""
+        self.pid = pid
+        self._pidfd = pidfd
+        if self.kill_wanted is not None:
+            self._starter.kill(self, self.kill_wanted)
+
+    def exited(self, death: Death) -> None:
+        """The process has ended. Called in the reactor's thread."""
+        death.pid = self.pid
+        self._death = death
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that has borrowed the lane
+        except OSError:
+            pass
+        if self._reading.acquire(blocking=False):
+            self._finish()
+
+    def _finish(self) -> None:
+        """Take in what the worker has left, then report its end. `_reading` is held, for good."""
+        death = self._death
+        assert death is not None
+        self._read(until_empty=True)
+        if self.batches:
+            self._collect_from_half(self.batches[0])
+        self.scheduler.reactor.unwatch(self._socket.fileno())
+        self._socket.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+        if self._setup_failure is not None:
+            death.setup = self._setup_failure
+        self.scheduler.lane_ended(self, death)
+
+    def stopped(self, is_stopped: bool) -> None:
+        """The process has been stopped by a signal, or continued."""
+
+    def stop(self) -> None:
+        self.stopping = True
+        self._write(frame(ch.STOP))
+
+    def kill(self, grace: float = 0.0) -> None:
+        self.kill_wanted = grace
+        if self.pid is not None and self._death is None:
+            self._starter.kill(self, grace)
+
+    # Sending
+
+    def admit(self, batch: Batch) -> None:
+        batch.first = self._next
+        # The number behind the last task is the claim of a worker that is done.
+        self._next += batch.count + 1
+        batch.half = self._next_half
+        self._next_half ^= 1
+        batch.sent = time.monotonic()
+
+    def send(self, batch: Batch) -> None:
+        with self._writing:
+            if not self._armed:
+                self._armed = True
+                self._update_events()
+        self._write(self._encode(batch))
+
+    def _encode(self, batch: Batch) -> bytes:
+        flags = ch.TIMED if batch.timeout is not None else 0
+        if batch.half:
+            flags |= ch.SECOND_HALF
+        new: list[tuple[int, bytes]] = []
+        ids: int | list[int]
+        items: Any
+        if isinstance(batch, CallsBatch):
+            calls = batch.calls
+            function = batch.function
+            if function is not None and len(calls) == 1 and function.id in self._known:
+                batch.half = -1
+                return frame(ch.CALL, batch.first, function.id, flags, calls[0].payload)
+            mode = ch.MODE_CALLS
+            items = [call.payload for call in calls]
+            if function is not None:
+                ids = function.id
+                self._introduce(function, new)
+            else:
+                ids = [call.function.id for call in calls]
+                for call in calls:
+                    self._introduce(call.function, new)
+        else:
+            assert isinstance(batch, ItemsBatch)
+            mode, items = self._encode_items(batch)
+            ids = batch.call.function.id
+            self._introduce(batch.call.function, new)
+        body = pickle.dumps((new, mode, ids, items), 5)
+        batching.weigh(batch.function, batch.count, len(body))
+        return frame(ch.BATCH, batch.first, batch.count, flags, body)
+
+    def _introduce(self, function: Any, new: list[tuple[int, bytes]]) -> None:
+        if function.id not in self._known:
+            self._known.add(function.id)
+            new.append((function.id, function.blob))
+
+    def _encode_items(self, batch: ItemsBatch) -> tuple[int, Any]:
+        call = batch.call
+        if not call.singly:
+            packed = self._codec.items(batch.items)
+            if packed is not None:
+                return (ch.MODE_STAR if call.star else ch.MODE_EACH), packed
+        return ch.MODE_CALLS, self._codec.items_singly(batch.items, call.star)
+
+    def _write(self, data: bytes) -> None:
+        with self._writing:
+            self.bytes_in += len(data)
+            if self._outbox:
+                self._outbox += data
+                return
+            try:
+                sent = self._socket.send(data, _NOW)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return  # the worker is gone; its end is reported elsewhere
+            if sent < len(data):
+                self._outbox += memoryview(data)[sent:]
+                self._update_events()
+
+    def _flush(self) -> None:
+        with self._writing:
+            try:
+                sent = self._socket.send(memoryview(self._outbox)[: 1 << 20], _NOW)
+            except BlockingIOError:
+                return
+            except OSError:
+                sent = len(self._outbox)
+            del self._outbox[:sent]
+            if not self._outbox:
+                self._update_events()
+
+    def _update_events(self) -> None:
+        events = (READABLE if self._armed and not self._eof else 0) | (WRITABLE if self._outbox else 0)
+        try:
+            self.scheduler.reactor.change(self._socket.fileno(), events)
+        except OSError:
+            pass  # closed meanwhile
+
+    # Receiving
+
+    def borrow(self) -> bool:
+        return self._death is None and self._reading.acquire(blocking=False)
+
+    def exchange(self, batch: Batch) -> None:
+        over = False
+        try:
+            with self._writing:
+                if self._armed:
+                    self._armed = False
+                    self._update_events()
+            self._write(self._encode(batch))
+            while not over and self._frames.fill():
+                self._handle_frames()
+                over = not self.batches
+        except OSError:
+            pass
+        finally:
+            self._reading.release()
+            if not over:
+                with self._writing:
+                    self._armed = True
+                    self._update_events()
+            if self._death is not None:
+                self.scheduler.reactor.call_soon(self._finish_late)
+
+    def _finish_late(self) -> None:
+        if self._reading.acquire(blocking=False):
+            self._finish()
+
+    def _on_event(self, events: int) -> None:
+        if events & WRITABLE:
+            self._flush()
+        if events & ~WRITABLE and self._reading.acquire(blocking=False):
+            try:
+                self._read()
+            finally:
+                self._reading.release()
+
+    def _read(self, until_empty: bool = False) -> None:
+        try:
+            while self._frames.fill(_NOW):
+                self._handle_frames()
+                if not until_empty:
+                    return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._eof = True
+        if not until_empty:
+            with self._writing:
+                self._update_events()
+
+    def _handle_frames(self) -> None:
+        while (received := self._frames.next()) is not None:
+            kind, sequence, count, _, body = received
+            self.bytes_out += ch.HEADER.size + len(body)
+            if kind == ch.RESULTS:
+                self._take_results(sequence, count, body)
+            elif kind == ch.READY:
+                self.scheduler.lane_ready(self)
+            elif kind == ch.BROKEN:
+                self._setup_failure = self._read_failure(body)
+            elif kind == ch.UNREADABLE:
+                self._take_unreadable()
+
+    @staticmethod
+    def _read_failure(body: memoryview) -> Failure:
+        values, _ = unpack_stream(body, True)
+        failure = values[0]
+        assert isinstance(failure, Failure)
+        return failure
+
+    def _take_results(self, sequence: int, count: int, body: memoryview) -> None:
+        elapsed, position, flags = ch.REPORT.unpack_from(body)
+        batch = self.batches[0]
+        boxed = bool(flags & ch.BOXED)
+        if position > batch.consumed:
+            self._take_from_half(batch, position, boxed)
+        if count:
+            values, failures = unpack_stream(body[ch.REPORT.size :], boxed)
+            self.scheduler.settlement.settle(batch, values, failures)
+        if flags & ch.LAST:
+            self.scheduler.batch_over(self, batch, elapsed)
+
+    def _take_from_half(self, batch: Batch, position: int, boxed: bool) -> None:
+        stream = self._halves[batch.half][batch.consumed : position]
+        self.bytes_out += position - batch.consumed
+        batch.consumed = position
+        values, failures = unpack_stream(stream, boxed)
+        self.scheduler.settlement.settle(batch, values, failures)
+
+    def _take_unreadable(self) -> None:
+        batch = self.batches[0]
+        assert isinstance(batch, ItemsBatch)
+        with self.scheduler.lock:
+            batch.call.singly = True
+        self.scheduler.batch_over(self, batch, 0)
+
+    def abandon(self) -> None:
+        try:
+            self._socket.close()
+        except AttributeError:
+            pass  # it never had one
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+
+    # Hostages
+
+    def begun(self, batch: Batch) -> int:
+        claim = self._words[ch.CLAIM] - batch.first + 1
+        return min(max(claim, 0), batch.count)
+
+    def withdraw(self) -> None:
+        words = self._words
+        words[ch.LIMIT] = words[ch.CLAIM] + 1
+        barrier()
+        for batch in self.batches:
+            batch.withdrawn = min(batch.withdrawn, max(self.begun(batch), batch.settled))
+
+    def resume(self) -> None:
+        self._words[ch.LIMIT] = ch.NO_LIMIT
+
+    def collect(self) -> None:
+        if self._reading.acquire(blocking=False):
+            try:
+                if self.batches and self._death is None:
+                    barrier()
+                    self._collect_from_half(self.batches[0])
+            finally:
+                self._reading.release()
+
+    def _collect_from_half(self, batch: Batch) -> None:
+        if batch.half < 0 or not self.begun(batch):
+            return  # the words still tell of a batch before
+        position = self._words[ch.WRITTEN]
+        if position > batch.consumed:
+            self._take_from_half(batch, position, True)
+
+    def running_since(self) -> float | None:
+        started: int = self._words[ch.STARTED]
+        return started / 1e9 if started else None

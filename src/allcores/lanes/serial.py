@@ -1,0 +1,64 @@
+"""The lane that is the calling thread: tasks run where they are submitted, one after the other, to be debugged."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from allcores.engine.batch import Batch
+from allcores.engine.lane import Death
+from allcores.engine.outcome import Failure
+from allcores.engine.scheduler import Scheduler
+from allcores.lanes.local import LocalLane, LocalLanes
+
+__all__ = ["SerialLanes"]
+
+
+class SerialLanes(LocalLanes):
+    """Makes the one lane that there is."""
+
+    def make(self, scheduler: Scheduler, number: int) -> SerialLane:
+        return SerialLane(scheduler, number, self)
+
+
+class SerialLane(LocalLane):
+    """Runs a batch when it is sent.
+
+    A batch that comes while another runs (the end of each brings the next) waits in `_todo`: the stack does not
+    grow with the number of batches.
+    """
+
+    __slots__ = ("_running", "_todo")
+
+    def __init__(self, scheduler: Scheduler, number: int, lanes: SerialLanes) -> None:
+        super().__init__(scheduler, number, lanes)
+        self._todo: deque[Batch] = deque()
+        self._running = False
+
+    def start(self) -> None:
+        self.set_up()
+
+    def send(self, batch: Batch) -> None:
+        self._todo.append(batch)
+        if self._running:
+            return
+        self._running = True
+        try:
+            while self._todo:
+                self.run(self._todo.popleft())
+        finally:
+            self._running = False
+
+    def _run_task(self, batch: Batch, position: int) -> Any:
+        outcome = super()._run_task(batch, position)
+        if type(outcome) is Failure and isinstance(outcome.error, KeyboardInterrupt):
+            # Ctrl-C is meant for the caller, who is this very thread: give the rest of the call up.
+            for call, _ in batch.calls_from(position, position + 1):
+                call.cancelled = True
+        return outcome
+
+    def stop(self) -> None:
+        self.wind_up()
+
+    def kill(self, grace: float = 0.0) -> None:
+        self.scheduler.reactor.call_soon(lambda: self.scheduler.lane_ended(self, Death(True)))

@@ -1,0 +1,34 @@
+"""Ways to start a worker process: from a warm template, by fork, or as a fresh interpreter."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["make_starter"]
+
+
+def make_starter(context: Any, preload: tuple[str, ...]) -> Any:
+    """The way of starting that a context of `multiprocessing` asks for.
+
+    Args:
+        context: one for ``fork``, ``spawn`` or ``forkserver``; None for the default.
+        preload: modules that workers are to find imported.
+
+    Raises:
+        TypeError: `context` is no context.
+    """
+    method = "forkserver"
+    if context is not None:
+        if not hasattr(context, "get_start_method"):
+            raise TypeError(f"context must come from multiprocessing.get_context(), not {context!r}")
+        # The default context knows a method only once it has been asked for; that it exists says nothing.
+        chosen = getattr(context, "_name", None) or context.get_start_method(allow_none=True)
+        method = chosen or method
+    if method == "forkserver" and sys.platform == "linux":
+        from allcores.lanes.start.template import TemplateStarter
+
+        return TemplateStarter(preload)
+    from allcores.lanes.start.direct import DirectStarter
+
+    return DirectStarter("fork" if method == "fork" else "spawn", preload)

@@ -1,0 +1,148 @@
+"""How a new process becomes a worker."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import socket
+import sys
+import threading
+import types
+from dataclasses import dataclass, field
+
+from allcores.engine.barrier import register
+from allcores.engine.channel import CONTROL_SIZE
+from allcores.engine.worker import Worker
+
+__all__ = ["Surroundings", "die_with_parent", "prctl", "run_worker"]
+
+_PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass
+class Surroundings:
+    """What a worker takes over from the program that it works for.
+
+    Attributes:
+        folder: the current directory, or None where there is none.
+        path: `sys.path`.
+        argv: `sys.argv`.
+        environment: variables that differ from those that the worker starts with; None removes one.
+    """
+
+    folder: str | None
+    path: list[str]
+    argv: list[str]
+    environment: dict[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def here(cls, base: dict[str, str]) -> Surroundings:
+        """Those of this process, for one that starts with the environment `base`."""
+        try:
+            folder: str | None = os.getcwd()
+        except OSError:
+            folder = None
+        now = dict(os.environ)
+        changed: dict[str, str | None] = {name: value for name, value in now.items() if base.get(name) != value}
+        changed.update({name: None for name in base if name not in now})
+        return cls(folder, list(sys.path), list(getattr(sys, "argv", [])), changed)
+
+    def enter(self) -> None:
+        """Make them those of this process."""
+        for name, value in self.environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if self.folder is not None:
+            try:
+                os.chdir(self.folder)
+            except OSError:
+                pass  # gone meanwhile; whatever needs it says so better than a worker that cannot start
+        # A relative entry, '' among them, means the folder that the program is in.
+        sys.path[:] = self.path
+        sys.argv[:] = self.argv
+
+
+def prctl(option: int, value: int) -> None:
+    """Linux's prctl(2); nothing elsewhere."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel end this process when the one that forked it ends.
+
+    The signal follows the *thread* that forked; callers fork from one that lives as long as the process matters.
+
+    Args:
+        parent: its process id, to notice that it is gone already.
+    """
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def run_worker(connection: int, control: int, *, keep_main: bool = False) -> None:
+    """Work until told to stop, then end this process.
+
+    Args:
+        connection: descriptor of the worker's end of its channel.
+        control: descriptor of the control block.
+        keep_main: whether ``__main__`` is the user's, inherited by fork.
+    """
+    status = 1
+    try:
+        _settle_in()
+        if not keep_main:
+            _replace_main()
+        block = mmap.mmap(control, CONTROL_SIZE)
+        os.close(control)
+        with socket.socket(fileno=connection) as channel:
+            Worker(channel, block).serve()
+        _leave()
+        status = 0
+    finally:
+        _flush()
+        os._exit(status)
+
+
+def _settle_in() -> None:
+    import faulthandler
+
+    os.setpgid(0, 0)
+    # What a task starts belongs to its worker, also once its own parent is gone; and is found by it.
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    register()
+    if sys.stderr is not None:
+        faulthandler.enable()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+
+
+def _replace_main() -> None:
+    """The user's main module is never imported. What of it travels by value is put into an empty one."""
+    main = types.ModuleType("__main__")
+    main.__dict__["__builtins__"] = __builtins__
+    sys.modules["__main__"] = main
+
+
+def _leave() -> None:
+    """What a child of `multiprocessing` does at its end: wait for threads, flush queues."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._exit_function()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            continue

@@ -1,0 +1,270 @@
+"""The program's side of the template process: starting it, connecting pools to it, letting it go.
+
+One template serves all pools that preload the same modules. It is spawned, never forked, when the first pool is
+made; it stays for a moment after the last one has ended, so that the next pool finds it warm.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import socket
+import sys
+import threading
+from typing import Any
+
+from allcores.engine.lane import Death
+from allcores.engine.outcome import Failure
+from allcores.engine.reactor import Reactor
+from allcores.lanes.start.bootstrap import Surroundings
+from allcores.lanes.start.spawn import package_home, spawn_python
+
+__all__ = ["TemplateStarter"]
+
+#: Seconds that a template without pools waits for the next one. Arbitrary: long enough for the next line of the
+#: user's program, short enough that nobody finds a process that he does not know.
+LINGER = 2.0
+
+_lock = threading.Lock()
+_templates: dict[tuple[str, ...], _Template] = {}
+
+
+class _Template:
+    """A template process. The module's lock guards it.
+
+    Attributes:
+        users: how many pools are connected.
+    """
+
+    def __init__(self, preload: tuple[str, ...]) -> None:
+        self.preload = preload
+        self.users = 0
+        self.environment = dict(os.environ)
+        self._release = threading.Event()
+        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control = mine
+        with its:
+            self._pid = _spawn(its.fileno(), preload, self.environment)
+
+    def connect(self) -> socket.socket:
+        """A new connection for a pool.
+
+        Raises:
+            OSError: the template is gone.
+        """
+        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its:
+            try:
+                socket.send_fds(self._control, [b"connect"], [its.fileno()])
+            except OSError:
+                mine.close()
+                raise
+        self.users += 1
+        self._release.set()
+        return mine
+
+    def linger(self) -> None:
+        """End the template unless a pool comes within `LINGER` seconds."""
+        self._release = released = threading.Event()
+
+        def wait() -> None:
+            if not released.wait(LINGER):
+                with _lock:
+                    if released is self._release and not self.users:
+                        self.end()
+
+        threading.Thread(target=wait, name="allcores-linger", daemon=True).start()
+
+    def end(self) -> None:
+        """End it and what it started, and wait for that."""
+        if _templates.get(self.preload) is self:
+            del _templates[self.preload]
+        self._release.set()
+        try:
+            self._control.send(b"quit")
+        except OSError:
+            pass
+        self._control.close()
+        try:
+            os.waitpid(self._pid, 0)
+        except ChildProcessError:
+            pass  # the program has waited for any child at all
+
+    def abandon(self) -> None:
+        """After a fork, in the child: it is the parent's."""
+        self._control.close()
+
+
+def _spawn(control: int, preload: tuple[str, ...], environment: dict[str, str]) -> int:
+    """Start a template process; returns its process id."""
+    path = [package_home(), *(entry for entry in sys.path if entry)] if preload else [package_home()]
+    code = (
+        "import sys; sys.path[0:1] = %r; "
+        "from allcores.lanes.start.template_main import main; main(3, %d, %r)"
+    ) % (path, os.getpid(), list(preload))
+    return spawn_python(code, [control], environment)
+
+
+class TemplateStarter:
+    """Starts the workers of one pool from a template.
+
+    Its methods are called in any thread; what it hears of workers is told in the reactor's.
+
+    Args:
+        preload: modules that the template imports.
+    """
+
+    def __init__(self, preload: tuple[str, ...]) -> None:
+        self.shares_main = False
+        self._preload = preload
+        self._lock = threading.Lock()
+        self._template: _Template | None = None
+        self._connection: socket.socket | None = None
+        self._reactor: Reactor | None = None
+        self._waiting: dict[int, Any] = {}  # workers asked for or running, by number
+
+    def open(self, reactor: Reactor) -> None:
+        """Have a template started, if none runs."""
+        with self._lock:
+            self._reactor = reactor
+            self._connect()
+
+    def _connect(self) -> socket.socket:
+        if self._connection is not None:
+            return self._connection
+        with _lock:
+            template = _templates.get(self._preload)
+            if template is not None:
+                try:
+                    self._connection = template.connect()
+                except OSError:
+                    template.end()  # it has died; reap it
+                    template = None
+            if template is None:
+                template = _templates[self._preload] = _Template(self._preload)
+                self._connection = template.connect()
+            self._template = template
+        assert self._connection is not None
+        return self._connection
+
+    def start(self, worker: Any, connection: int, control: int) -> None:
+        """Start a worker.
+
+        Args:
+            worker: told of ``started(pid, pidfd)`` and ``exited(death)``.
+            connection, control: descriptors for `run_worker`.
+
+        Raises:
+            OSError: no template can be had.
+        """
+        with self._lock:
+            known = self._connection
+            channel = self._connect()
+            assert self._template is not None
+            surroundings = Surroundings.here(self._template.environment)
+            message = pickle.dumps(("start", worker.number, surroundings))
+            self._waiting[worker.number] = worker
+            try:
+                socket.send_fds(channel, [message], [connection, control])
+            except (BrokenPipeError, ConnectionError):
+                self._disconnect()
+                channel = self._connect()
+                socket.send_fds(channel, [message], [connection, control])
+            if channel is not known or not self._watched:
+                self._watch(channel)
+
+    _watched = False
+
+    def _watch(self, channel: socket.socket) -> None:
+        assert self._reactor is not None
+        self._watched = True
+        self._reactor.watch(channel.fileno(), lambda _: self._listen(channel))
+
+    def kill(self, worker: Any, grace: float) -> None:
+        """End a worker and all that it started: at once, or politely first."""
+        with self._lock:
+            if self._connection is not None:
+                try:
+                    self._connection.send(pickle.dumps(("kill", worker.number, grace)))
+                except OSError:
+                    pass  # a dead template's workers are dead
+
+    def close(self) -> None:
+        """Let go of the template. No worker is left."""
+        with self._lock:
+            self._disconnect()
+
+    def abandon(self) -> None:
+        """After a fork, in the child."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def _disconnect(self) -> None:
+        connection, template = self._connection, self._template
+        self._connection = self._template = None
+        if connection is None or template is None:
+            return
+        if self._reactor is not None and self._watched:
+            self._reactor.unwatch(connection.fileno())
+        self._watched = False
+        connection.close()
+        with _lock:
+            template.users -= 1
+            if not template.users and _templates.get(self._preload) is template:
+                template.linger()
+
+    def _listen(self, channel: socket.socket) -> None:
+        """Take what the template says, in the reactor's thread."""
+        try:
+            data, fds, _, _ = socket.recv_fds(channel, 65536, 1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        if not data:
+            self._template_died(channel)
+            return
+        event, number, *details = pickle.loads(data)
+        worker = self._waiting.get(number)
+        if event == "started":
+            worker.started(details[0], fds[0])
+        elif event == "ended":
+            del self._waiting[number]
+            worker.exited(Death(worker.stopping, exitcode=details[0], peak_memory=details[1]))
+        elif event == "stopped":
+            worker.stopped(details[0])
+        elif event == "refused":
+            del self._waiting[number]
+            worker.exited(Death(False, setup=Failure(OSError(details[0]))))
+
+    def _template_died(self, channel: socket.socket) -> None:
+        """Its workers die with it; the next one to be started starts another template."""
+        with self._lock:
+            if channel is not self._connection:
+                return
+            self._disconnect()
+            orphans = list(self._waiting.values())
+            self._waiting.clear()
+        for worker in orphans:
+            worker.exited(Death(worker.stopping, exitcode=-9))
+
+
+def _forked() -> None:
+    """In a child that the program has forked: templates are the parent's."""
+    global _lock
+    _lock = threading.Lock()
+    for template in _templates.values():
+        template.abandon()
+    _templates.clear()
+
+
+def _end_all() -> None:
+    with _lock:
+        for template in list(_templates.values()):
+            template.end()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+atexit.register(_end_all)
