@@ -30,7 +30,7 @@ COMMAND = [sys.executable, "-m", "allcores"]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for the test's files, also the current one: paths stay short."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return tmp_path.resolve()
 
 
 def allcores(
@@ -115,6 +115,14 @@ def test_files_that_fail_are_named_on_stderr_and_the_rest_is_counted() -> None:
         "d/good.txt lines: 1 characters: 4",
         "total lines: 1 characters: 4 files: 1 failed: 4",
     ]
+
+
+def test_names_that_the_terminal_cannot_show_do_not_end_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    make("天地.txt")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = allcores("count", ".")
+    assert done.returncode == 0
+    assert done.stdout.startswith("./\\u5929\\u5730.txt lines: 1 characters: 4\n")
 
 
 def test_what_is_left_out_is_said() -> None:
@@ -247,6 +255,9 @@ def test_help_needs_neither_the_pool_nor_a_progress_bar() -> None:
 
 # -- result files ------------------------------------------------------------------------------------------
 
+# As docs/count.md has it.
+TEXT_ROW = re.compile(r'("(?:[^"\\]|\\.)*"|[^"].*?) (?:lines: (\d+) characters: (\d+)|error: (.+))')
+
 ODD_NAMES = [
     "=1+1.txt",
     "-dash.txt",
@@ -312,11 +323,10 @@ def test_text_has_a_line_for_each_file_whatever_its_name() -> None:
     with open("result.txt", encoding="utf-8") as file:
         *lines, total = file.read().split("\n")[:-1]
     assert total == "total lines: 13 characters: 52 files: 13 failed: 1"
+    assert not TEXT_ROW.fullmatch(total)
     paths = []
     for line in lines:
-        row = re.fullmatch(
-            r'("[^"\\]*(?:\\.[^"\\]*)*"|.+?) (?:lines: (\d+) characters: (\d+)|error: (.+))', line
-        )
+        row = TEXT_ROW.fullmatch(line)
         assert row
         path = json.loads(row[1]) if row[1].startswith('"') else row[1]
         paths.append(path)
@@ -413,19 +423,26 @@ def test_a_result_file_that_cannot_get_its_name_leaves_nothing(here: Path, part_
 
 
 @pytest.fixture
-def long_count() -> Iterator[subprocess.Popen[str]]:
-    """A count that takes long, into a result file, in a process group of its own."""
+def long_count(here: Path) -> Iterator[subprocess.Popen[str]]:
+    """A count that takes long, into a result file, in a process group of its own as a shell would have it."""
     make("result.csv", "the old result\n")
     for name in ("d/a.txt", "d/b.txt"):
         make(name, "")
         os.truncate(name, 1 << 40)
-    command = [*COMMAND, "count", "d", "-j2", "-o", "result.csv"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        until(lambda: any(opens_a_long_file(pid) for pid in group_of(process.pid)))
+    process = subprocess.Popen(
+        [*COMMAND, "count", "d", "-j2", "-o", "result.csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: any(has_open(pid, here / "d/a.txt") for pid in processes_in(here)))
         yield process
-        process.kill()
+    finally:
+        for pid in processes_in(here):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -435,25 +452,25 @@ def until(condition: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def group_of(leader: int) -> list[int]:
-    """The processes of a group that still run."""
-    members = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            state, _, group = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[:3]
-        except OSError:
-            continue
-        if int(group) == leader and state != "Z":
-            members.append(int(pid))
-    return members
+def processes_in(folder: Path) -> list[int]:
+    """The processes that work in a folder, this one excepted: a program and all that it has started."""
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if pid != os.getpid() and link(f"/proc/{pid}/cwd") == str(folder)]
 
 
-def opens_a_long_file(pid: int) -> bool:
-    folder = f"/proc/{pid}/fd"
+def has_open(pid: int, path: Path) -> bool:
     try:
-        return any(os.readlink(f"{folder}/{number}").endswith("/d/a.txt") for number in os.listdir(folder))
-    except OSError:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except OSError:  # the process has ended
         return False
+    return any(link(f"/proc/{pid}/fd/{name}") == str(path) for name in names)
+
+
+def link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -462,7 +479,7 @@ def opens_a_long_file(pid: int) -> bool:
     [(signal.SIGINT, 130, "allcores count: interrupted\n"), (signal.SIGTERM, 143, "")],
 )
 def test_a_count_that_is_stopped_ends_at_once_and_leaves_nothing_behind(
-    long_count: subprocess.Popen[str], number: signal.Signals, code: int, message: str
+    here: Path, long_count: subprocess.Popen[str], number: signal.Signals, code: int, message: str
 ) -> None:
     if number == signal.SIGINT:
         os.killpg(long_count.pid, number)  # as a terminal does
@@ -470,7 +487,7 @@ def test_a_count_that_is_stopped_ends_at_once_and_leaves_nothing_behind(
         long_count.send_signal(number)
     output, errors = long_count.communicate(timeout=10)
     assert (long_count.returncode, output, errors) == (code, "", message)
-    until(lambda: not group_of(long_count.pid))
+    until(lambda: not processes_in(here), seconds=5)
     assert Path("result.csv").read_text() == "the old result\n"
     assert sorted(os.listdir()) == ["d", "result.csv"]
 

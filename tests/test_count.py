@@ -67,7 +67,7 @@ def files_below(folder: str | Path, ending: str) -> list[str]:
     ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def pool() -> Iterator[Pool]:
     with Pool(2) as pool:
         yield pool
@@ -403,9 +403,9 @@ def test_rows_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
 
 def test_work_that_is_worth_it_gets_a_pool_of_its_own(tmp_path: Path) -> None:
     for name in "abc":
-        (tmp_path / f"{name}.txt").write_bytes(b"a line of text\n" * 2_000_000)
+        (tmp_path / f"{name}.txt").write_bytes(b"a line of text\n" * 4_000_000)
     rows = list(count_paths([tmp_path], processes=2))
-    assert rows == [FileCount(str(tmp_path / f"{name}.txt"), 2_000_000, 28_000_000) for name in "abc"]
+    assert rows == [FileCount(str(tmp_path / f"{name}.txt"), 4_000_000, 56_000_000) for name in "abc"]
 
 
 def test_rows_come_before_the_selection_has_ended(tmp_path: Path, pool: Pool) -> None:

@@ -15,13 +15,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from multiprocessing.pool import MaybeEncodingError, RemoteTraceback
+    # For type checkers and editors: what `__getattr__` below does at run time.
+    from multiprocessing import *  # noqa: F403
+    from multiprocessing.pool import MaybeEncodingError as MaybeEncodingError  # type: ignore[attr-defined]
+    from multiprocessing.pool import RemoteTraceback as RemoteTraceback  # type: ignore[attr-defined]
 
-    from allcores.cpu import cpu_count
-    from allcores.engine.policy import Retry
-    from allcores.errors import MemoryLimitExceeded, PoolBroken, RemoteError, TaskTimeout, WorkerDied
-    from allcores.pool import Pool
-    from allcores.results import AsyncResult, ResultIterator
+    from allcores.cpu import cpu_count as cpu_count
+    from allcores.engine.policy import Retry as Retry
+    from allcores.errors import MemoryLimitExceeded as MemoryLimitExceeded
+    from allcores.errors import PoolBroken as PoolBroken
+    from allcores.errors import RemoteError as RemoteError
+    from allcores.errors import TaskTimeout as TaskTimeout
+    from allcores.errors import WorkerDied as WorkerDied
+    from allcores.pool import Pool as Pool  # type: ignore[assignment]
+    from allcores.results import AsyncResult as AsyncResult
+    from allcores.results import ResultIterator as ResultIterator
 
 __version__ = "0.1.0"
 

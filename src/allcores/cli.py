@@ -14,7 +14,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any, NoReturn
+
+from allcores import __version__
 
 __all__ = ["main"]
 
@@ -32,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     command = given[0] if given else ""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name must not end a program in ASCII
     try:
         with _ending_orderly():
             options = _parser(command).parse_args(given)
@@ -53,29 +58,20 @@ def _parser(command: str) -> argparse.ArgumentParser:
         description="Run Python functions, and whole jobs, on all the cores there are.",
         epilog="allcores COMMAND --help tells more about a command.",
     )
-    parser.add_argument("--version", action=_Version)
+    _add_version(parser)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, (module_name, summary) in _COMMANDS.items():
         subparser = commands.add_parser(name, help=summary)
         if name == command:
             module = import_module(module_name)
-            subparser.add_argument("--version", action=_Version)
+            _add_version(subparser)
             subparser.set_defaults(run=module.run)
             module.add_arguments(subparser)
     return parser
 
 
-class _Version(argparse.Action):
-    """``--version``, looked up only when asked for, since looking it up is slow."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="print the version and end")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version
-
-        print("allcores", version("allcores"))
-        parser.exit()
+def _add_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=f"allcores {__version__}")
 
 
 @contextmanager

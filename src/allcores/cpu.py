@@ -32,9 +32,7 @@ def _quota_cores() -> int:
     return math.ceil(min(quotas)) if quotas else _allowed_cores()
 
 
-def _quota_v2(
-    membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
-) -> float | None:
+def _quota_v2(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
     """The tightest ``cpu.max`` of this process's cgroup and those above it, in cores."""
     group = _group_of("", membership)
     limits = []
@@ -48,9 +46,7 @@ def _quota_v2(
     return min(limits, default=None)
 
 
-def _quota_v1(
-    membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup/cpu")
-) -> float | None:
+def _quota_v1(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup/cpu")) -> float | None:
     """The tightest ``cpu.cfs_quota_us`` of this process's cgroup and those above it, in cores."""
     group = _group_of("cpu", membership)
     limits = []

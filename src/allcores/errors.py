@@ -144,13 +144,15 @@ def maybe_encoding_error(reason: str, value: str) -> Exception:
         reason: repr of the pickling error.
         value: repr of the result.
     """
-    from multiprocessing.pool import MaybeEncodingError
+    from multiprocessing import pool
 
-    return MaybeEncodingError(_Text(reason), _Text(value))
+    error: Exception = pool.MaybeEncodingError(_Text(reason), _Text(value))  # type: ignore[attr-defined]
+    return error
 
 
 def remote_traceback(text: str) -> Exception:
     """`multiprocessing.pool.RemoteTraceback`, which prints `text` as the cause of a task's error."""
-    from multiprocessing.pool import RemoteTraceback
+    from multiprocessing import pool
 
-    return RemoteTraceback(text)
+    error: Exception = pool.RemoteTraceback(text)  # type: ignore[attr-defined]
+    return error

@@ -7,7 +7,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -15,10 +15,11 @@ from allcores.cpu import cpu_count
 from allcores.engine.calls import StreamCall
 from allcores.engine.lane import Lanes
 from allcores.engine.outcome import Failure
-from allcores.engine.policy import NO_POLICY, UNSET, Policy, Retry, make_policy
+from allcores.engine.policy import NO_POLICY, UNSET, Retry, check_memory, make_policy
 from allcores.engine.scheduler import PoolState, Scheduler
 from allcores.lanes import make_lanes
 from allcores.results import AsyncResult, MapResult, ResultIterator, SingleResult, stream
+from allcores.seeding import SeededCall, Seeds
 from allcores.watch.stats import PoolStats
 
 __all__ = ["Pool"]
@@ -45,6 +46,10 @@ class Pool:
         engine: where tasks run: ``"processes"``, ``"threads"``, or ``"serial"`` (in the calling thread, to debug).
         timeout: seconds that each task may run, from its start; past that it raises `TaskTimeout`.
         retries: how often a failed task is tried again; a number, or a `Retry`.
+        memory_limit: what a worker and the processes it starts may occupy (their resident sets together), in bytes or
+            as text such as ``"2GB"``; the task that is over it raises `MemoryLimitExceeded`.
+        seed: seeds `random` and `numpy.random` before each task, each task with a seed of its own that does not
+            depend on the number of workers; None leaves the generators alone.
         finalizer: called as ``finalizer()`` in each worker that ends in good order.
         preload: names of modules that workers find imported.
         progress: whether `map` and its like show a progress bar; a dict is passed to tqdm.
@@ -65,6 +70,8 @@ class Pool:
         engine: str = "processes",
         timeout: float | None = None,
         retries: int | Retry = 0,
+        memory_limit: int | str | None = None,
+        seed: int | None = None,
         finalizer: Callable[[], object] | None = None,
         preload: Iterable[str] = (),
         progress: bool | dict[str, Any] = False,
@@ -78,6 +85,10 @@ class Pool:
         if finalizer is not None and not callable(finalizer):
             raise TypeError("finalizer must be a callable")
         self._policy = make_policy(NO_POLICY, timeout, retries)
+        limit = check_memory("memory_limit", memory_limit)
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise TypeError(f"seed must be a whole number or None, not {seed!r}")
+        self._seeds = Seeds(seed) if seed is not None else None
         self._progress = progress
         self._name = name or f"allcores-{next(_numbers)}"
         lanes = make_lanes(
@@ -90,7 +101,7 @@ class Pool:
         )
         assert size is not None
         self._processes = size
-        self._scheduler = Scheduler(lanes, size, tasks_per_lane, self._name)
+        self._scheduler = Scheduler(lanes, size, self._name, tasks_per_lane, limit)
         self._lanes: Lanes = lanes
         self._pid = os.getpid()
         self._closed = False
@@ -104,7 +115,7 @@ class Pool:
         self,
         func: Callable[..., Any],
         args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},  # noqa: B006  (multiprocessing's signature; never changed)
+        kwds: Mapping[str, Any] = {},
         *,
         timeout: Any = UNSET,
         retries: Any = UNSET,
@@ -122,9 +133,7 @@ class Pool:
             BaseException: what the task raised, as `AsyncResult.get` does.
         """
         result = self._single(func, args, kwds, None, None, timeout, retries)
-        if not result.done and (
-            result.policy is not NO_POLICY or not self._scheduler.run_now(result)
-        ):
+        if not result.done and (result.policy is not NO_POLICY or not self._scheduler.run_now(result)):
             self._scheduler.submit(result)
         return result.get()
 
@@ -132,7 +141,7 @@ class Pool:
         self,
         func: Callable[..., Any],
         args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},  # noqa: B006
+        kwds: Mapping[str, Any] = {},
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
         *,
@@ -173,6 +182,9 @@ class Pool:
         if timeout is not UNSET or retries is not UNSET:
             policy = make_policy(policy, timeout, retries)
         failure = payload = None
+        if self._seeds is not None:
+            key = next(self._seeds.number((None,)))[0]
+            func, args = SeededCall(func), (key, *args)
         try:
             payload = self._lanes.pack(tuple(args), dict(kwds))
             function = scheduler.function(func)
@@ -212,9 +224,7 @@ class Pool:
             BaseException: what the first item that failed raised, once all are done.
         """
         options = {"timeout": timeout, "retries": retries, "progress": progress}
-        return self._wait(
-            self._map(func, iterable, chunksize, False, return_exceptions=return_exceptions, **options)
-        )
+        return self._wait(self._map(func, iterable, chunksize, False, return_exceptions=return_exceptions, **options))
 
     def starmap(
         self,
@@ -229,9 +239,7 @@ class Pool:
     ) -> list[Any]:
         """Like `map`, with ``func(*item)``."""
         options = {"timeout": timeout, "retries": retries, "progress": progress}
-        return self._wait(
-            self._map(func, iterable, chunksize, True, return_exceptions=return_exceptions, **options)
-        )
+        return self._wait(self._map(func, iterable, chunksize, True, return_exceptions=return_exceptions, **options))
 
     def map_async(
         self,
@@ -248,9 +256,7 @@ class Pool:
     ) -> AsyncResult:
         """Like `map`, without waiting; callbacks as for `apply_async`."""
         options = {"timeout": timeout, "retries": retries, "progress": progress}
-        return self._map(
-            func, iterable, chunksize, False, callback, error_callback, return_exceptions, **options
-        )
+        return self._map(func, iterable, chunksize, False, callback, error_callback, return_exceptions, **options)
 
     def starmap_async(
         self,
@@ -267,9 +273,7 @@ class Pool:
     ) -> AsyncResult:
         """Like `starmap`, without waiting; callbacks as for `apply_async`."""
         options = {"timeout": timeout, "retries": retries, "progress": progress}
-        return self._map(
-            func, iterable, chunksize, True, callback, error_callback, return_exceptions, **options
-        )
+        return self._map(func, iterable, chunksize, True, callback, error_callback, return_exceptions, **options)
 
     def _map(
         self,
@@ -289,6 +293,8 @@ class Pool:
         policy = make_policy(self._policy, timeout, retries)
         least = _check_count("chunksize", chunksize, none=1)
         assert least is not None
+        if self._seeds is not None:
+            func, iterable, star = self._seeds.seeded(func, star), self._seeds.number(iterable), False
         items = iterable if isinstance(iterable, (list, tuple, range)) else list(iterable)
         scheduler = self._scheduler
         unsendable: Exception | None = None
@@ -385,6 +391,9 @@ class Pool:
         least = _check_count("chunksize", chunksize, none=1)
         room = _check_count("buffersize", buffersize, none=None)
         assert least is not None
+        total = len(iterable) if isinstance(iterable, Sequence) else None
+        if self._seeds is not None:
+            func, iterable = self._seeds.seeded(func, False), self._seeds.number(iterable)
         scheduler = self._scheduler
         try:
             function = scheduler.function(func)
@@ -393,7 +402,6 @@ class Pool:
             call.end(error)
             return stream(call, (), None)
         call = StreamCall(scheduler, function, policy, self, False, ordered, least)
-        total = len(iterable) if isinstance(iterable, Sequence) else None
         self._show_progress(call, total, progress)
         return stream(call, iterable, room)
 
@@ -445,10 +453,11 @@ class Pool:
         self.terminate()
 
     def __del__(self, _warn: Any = warnings.warn) -> None:
-        if not self._closed and self._pid == os.getpid():
-            if self._scheduler.state is PoolState.OPEN and self._scheduler.entries():
-                _warn(f"unclosed running pool {self!r}", ResourceWarning, source=self, stacklevel=2)
-            self._scheduler.terminate()
+        if self._closed or self._pid != os.getpid() or self._scheduler.state is not PoolState.OPEN:
+            return
+        if self._scheduler.entries():
+            _warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self, stacklevel=2)
+        self._scheduler.terminate()
 
     def __repr__(self) -> str:
         cls = type(self)
@@ -459,9 +468,7 @@ class Pool:
 
     def _check_usable(self) -> None:
         if self._pid != os.getpid():
-            raise RuntimeError(
-                "this pool belongs to the process that this one was forked from; make a new one here"
-            )
+            raise RuntimeError("this pool belongs to the process that this one was forked from; make a new one here")
         self._scheduler.check_open()
 
 
@@ -474,7 +481,8 @@ def _check_count(name: str, value: Any, none: int | None) -> int | None:
     if value is None:
         return none
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be a whole number or None, not {value!r}")
+        wrong = ValueError if name == "maxtasksperchild" else TypeError  # as the standard pool has it
+        raise wrong(f"{name} must be a whole number or None, not {value!r}")
     count = int(value.__index__())
     if count < 1:
         raise ValueError(f"{name} must be 1 or more, not {count}")

@@ -47,7 +47,7 @@ def wait_for(call: Call, ready: Callable[[], Any], timeout: float | None) -> boo
         if deadline is None:
             gate.acquire()
         elif not gate.acquire(timeout=min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)):
-            return ready()
+            return bool(ready())
     return True
 
 
@@ -360,17 +360,21 @@ class IteratorSource:
                             self._room.wait()
             if self._stopped:
                 return
+            # A chunk that the iterator does not complete is lost with its error, as in the standard pool.
+            chunk: list[Any] = []
+            error: BaseException | None = None
             try:
-                item = next(self._items)
+                while len(chunk) < call.least:
+                    chunk.append(next(self._items))
             except StopIteration:
-                self._stop(None)
-                return
-            except BaseException as error:
+                ended = True
+            except BaseException as raised:
+                ended, error, chunk = True, raised, []
+            else:
+                ended = False
+            drawn += len(chunk)
+            if (chunk and not more(call, chunk)) or ended:
                 self._stop(error)
-                return
-            drawn += 1
-            if not more(call, (item,)):
-                self._stop(None)
                 return
 
 

@@ -92,7 +92,7 @@ class CallsBatch(Batch):
         begin = self.settled
         self.settled = end = begin + len(values)
         done: list[Call] = list(self.calls[begin:end])
-        for call, value in zip(done, values):
+        for call, value in zip(done, values, strict=True):
             call.value = value
         return done
 

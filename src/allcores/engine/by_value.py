@@ -37,7 +37,7 @@ def dumps_by_value(value: Any) -> bytes:
     # context.set_spawning_popen is what Popen itself calls; it is how stdlib objects know that the reader is a
     # process of this program.
     outer = context.get_spawning_popen()
-    context.set_spawning_popen(_Spawning())
+    context.set_spawning_popen(_Spawning())  # type: ignore[arg-type]
     try:
         with io.BytesIO() as file:
             _Pickler(file, protocol=5).dump(value)
@@ -53,7 +53,7 @@ class _Spawning:
         return fd
 
     @staticmethod
-    def DupFd(fd: int) -> Any:  # noqa: N802  (multiprocessing's name)
+    def DupFd(fd: int) -> Any:
         from multiprocessing import resource_sharer
 
         return resource_sharer.DupFd(fd)
@@ -61,12 +61,13 @@ class _Spawning:
 
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
-        main = sys.modules.get("__main__")
-        if isinstance(obj, type) and obj.__module__ in ("__main__", "__mp_main__"):
+        main: Any = sys.modules.get("__main__")
+        if isinstance(obj, type) and getattr(obj, "__module__", None) in ("__main__", "__mp_main__"):
             reduced = super().reducer_override(_by_value(obj))
-            if isinstance(reduced, tuple) and getattr(main, obj.__qualname__, None) is obj:
+            name = obj.__qualname__
+            if isinstance(reduced, tuple) and getattr(main, name, None) is obj:
                 make, arguments, *rest = reduced
-                return (_registered, (make, obj.__qualname__, *arguments), *rest)
+                return (_registered, (make, name, *arguments), *rest)
             return reduced
         return super().reducer_override(_by_value(obj))
 

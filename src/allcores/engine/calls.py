@@ -39,6 +39,7 @@ class Call:
         value: the outcome.
         waiters: how each waiting thread is woken.
         attempts: failed attempts of tasks that are to be tried again, by index; None while there are none.
+        deaths: how many lanes a task has cost, by index; None while there are none.
         queued: whether it stands in the scheduler's queue.
         cancelled: whether it was given up.
     """
@@ -47,6 +48,7 @@ class Call:
         "__weakref__",
         "attempts",
         "cancelled",
+        "deaths",
         "done",
         "function",
         "owner",
@@ -69,14 +71,22 @@ class Call:
         self.value: Any = None
         self.waiters: list[Callable[[], None]] | None = None
         self.attempts: dict[int, int] | None = None
+        self.deaths: dict[int, int] | None = None
+
+    def count_death(self, index: int) -> int:
+        """Note that a task has cost a lane; returns how many it has cost."""
+        if self.deaths is None:
+            self.deaths = {}
+        self.deaths[index] = deaths = self.deaths.get(index, 0) + 1
+        return deaths
 
     @property
     def available(self) -> int:
         """How many tasks can be taken now."""
         raise NotImplementedError
 
-    def take(self, limit: int) -> Batch | None:
-        """Take up to `limit` tasks, or None when there are none to be had now."""
+    def take(self, limit: int) -> Batch:
+        """Take up to `limit` tasks of those `available`, of which there is one at least."""
         raise NotImplementedError
 
     def before_done(self) -> None:
@@ -122,6 +132,7 @@ class SingleCall(Call):
         self.value = None
         self.waiters = None
         self.attempts = None
+        self.deaths = None
         self.payload = payload
         self.callback = callback
         self.error_callback = error_callback
@@ -130,7 +141,7 @@ class SingleCall(Call):
     def available(self) -> int:
         return 1
 
-    def take(self, limit: int) -> Batch | None:
+    def take(self, limit: int) -> Batch:
         return CallsBatch([self])
 
     def release(self) -> None:
@@ -177,7 +188,7 @@ class BulkCall(Call):
         self.least = least
         self._returned: deque[tuple[int, Sequence[Any]]] = deque()
 
-    def take(self, limit: int) -> Batch | None:
+    def take(self, limit: int) -> Batch:
         limit = max(limit, self.least)
         if self._returned:
             start, items = self._returned.popleft()
@@ -187,7 +198,7 @@ class BulkCall(Call):
             return ItemsBatch(self, start, items)
         return self._take_fresh(limit)
 
-    def _take_fresh(self, limit: int) -> Batch | None:
+    def _take_fresh(self, limit: int) -> Batch:
         raise NotImplementedError
 
     def give_back(self, start: int, items: Sequence[Any]) -> None:
@@ -236,11 +247,9 @@ class MapCall(BulkCall):
     def available(self) -> int:
         return len(self._items) - self._taken + self._given_back
 
-    def _take_fresh(self, limit: int) -> Batch | None:
+    def _take_fresh(self, limit: int) -> Batch:
         start = self._taken
         items = self._items[start : start + limit]
-        if not len(items):
-            return None
         self._taken = start + len(items)
         return ItemsBatch(self, start, items)
 
@@ -289,7 +298,19 @@ class StreamCall(BulkCall):
         source: what draws the items.
     """
 
-    __slots__ = ("_ahead", "_buffer", "_next", "_taken", "fetched", "on_end", "on_progress", "ordered", "ready", "source", "total")
+    __slots__ = (
+        "_ahead",
+        "_buffer",
+        "_next",
+        "_taken",
+        "fetched",
+        "on_end",
+        "on_progress",
+        "ordered",
+        "ready",
+        "source",
+        "total",
+    )
 
     def __init__(
         self,
@@ -327,11 +348,9 @@ class StreamCall(BulkCall):
         """Add items that wait to be taken."""
         self._buffer.extend(items)
 
-    def _take_fresh(self, limit: int) -> Batch | None:
+    def _take_fresh(self, limit: int) -> Batch:
         buffer = self._buffer
         count = min(limit, len(buffer))
-        if not count:
-            return None
         start = self._taken
         self._taken = start + count
         popleft = buffer.popleft

@@ -13,7 +13,8 @@ somebody else. When a worker dies, `CLAIM` names the task that it died of.
 
 Results of a batch are written to one half as they come into being, so that they survive the death of the worker;
 batches use the halves in turn. No more than two batches are under way in a worker, so a half has always been
-read before it is written again.
+read before it is written again. In a half stand first, where `FORMAT` says so, numbers of 8 bytes each, as many as
+the claim says are done; then a stream (see `outcome`), as long as `WRITTEN` says.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ STOP = 5  #: run the finalizer and end
 READY = 16  #: the set-up is done
 BROKEN = 17  #: the set-up failed: the body is a pickled failure; the worker ends
 RESULTS = 18  #: see `REPORT`
+LOG = 20  #: a pickled dict of a log record's attributes
+WARNING = 21  #: a pickled (message, category, file name, line number)
 UNREADABLE = 19  #: the items of this batch cannot be unpickled together; none was begun
 
 #: How a batch's items are to be applied.
@@ -52,13 +55,19 @@ TIMED = 2  #: store the time at which each task begins in `STARTED`
 REPORT = Struct("<QQB7x")
 LAST = 1  #: the batch is over; tasks not reported were not begun
 BOXED = 2  #: some results need unboxing
+COLUMN_SHIFT = 2  #: behind these bits: what is new in the half, as an index into `COLUMNS`
 
 # The words.
 CLAIM = 0
 LIMIT = 1
 STARTED = 2  #: time.monotonic_ns() at which the claimed task began; 0 between tasks
 WRITTEN = 3  #: bytes valid in the half of the batch under way
+FORMAT = 4  #: what the half of the batch under way begins with: index into `COLUMNS`
+PRINTED = 5  #: how often the worker has written to its standard output or error
 NO_LIMIT = 2**63
+
+#: Formats of numbers, for `memoryview.cast`; none for a stream.
+COLUMNS = ("", "q", "d")
 
 HALVES_AT = 4096
 HALF_SIZE = 256 * 1024

@@ -119,8 +119,7 @@ def _explained(error: Exception, args: tuple[Any, ...], kwds: dict[str, Any]) ->
     for name, value in named:
         part = unpicklable_part(value, name)
         if part:
-            kind = type(error) if _plain(error) else pickle.PicklingError
-            return kind(f"cannot send the task to a worker: {error} ({part})")
+            return _like(error, f"cannot send the task to a worker: {error} ({part})")
     return error
 
 
@@ -131,12 +130,18 @@ class _Raise:
         self._error = error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _raise, (type(self._error) if _plain(self._error) else pickle.PicklingError, str(self._error))
+        return _raise, (_like(self._error, str(self._error)),)
 
 
-def _plain(error: Exception) -> bool:
-    return type(error) in (TypeError, AttributeError, ValueError, pickle.PicklingError)
+def _like(error: Exception, text: str) -> Exception:
+    """An error of the same kind with another text, as far as the kind takes a text and nothing else."""
+    if type(error).__module__ == "builtins":
+        try:
+            return type(error)(text)
+        except TypeError:
+            pass
+    return pickle.PicklingError(text)
 
 
-def _raise(kind: type[Exception], text: str) -> None:
-    raise kind(text)
+def _raise(error: Exception) -> None:
+    raise error

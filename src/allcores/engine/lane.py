@@ -36,6 +36,7 @@ class Death:
         peak_memory: its largest resident set, in bytes; None where it is not known.
         stderr: what it wrote last to its standard error.
         setup: why its set-up failed, where it did.
+        note: what else is known of it.
     """
 
     expected: bool
@@ -44,6 +45,7 @@ class Death:
     peak_memory: int | None = None
     stderr: str = ""
     setup: Failure | None = None
+    note: str = ""
 
 
 class Lane:
@@ -132,6 +134,10 @@ class Lane:
     def running_since(self) -> float | None:
         """When the task that runs began, by `time.monotonic`, where that is recorded."""
         return None
+
+    def memory(self) -> int:
+        """The resident set of the lane and of what it started, in bytes; 0 where that has no meaning."""
+        return 0
 
     def stop(self) -> None:
         """End in good order, after what it runs."""

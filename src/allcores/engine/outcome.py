@@ -24,7 +24,7 @@ __all__ = ["Failure", "failed", "pack", "pack_failure", "unpack_stream"]
 _LIST_OPENS = b"\x80\x03("
 _LIST_ENDS = b"l."
 
-#: Types whose pickles are small, cannot fail, and name no class.
+#: Types whose pickles cannot fail and name no class: these need no box.
 PLAIN = frozenset({int, float, bool, type(None), str, bytes, complex})
 
 
@@ -37,26 +37,24 @@ class Failure:
         self.error = error
 
 
-def pack(value: Any, dumps_by_value: Callable[[Any], bytes]) -> tuple[bytes, int]:
-    """Pack the result of a task.
+def pack(value: Any, dumps_by_value: Callable[[Any], bytes]) -> bytes:
+    """Pack the result of a task in a box.
 
     Args:
         value: what the task returned.
         dumps_by_value: a pickler for what the standard one refuses (lambdas, local classes).
 
     Returns:
-        The opcodes for the stream, and 1 where they need unboxing, else 0.
+        The opcodes for the stream.
     """
-    if type(value) in PLAIN:
-        return pickle.dumps(value, 3)[2:-1], 0
     try:
         inner = pickle.dumps(value, 5)
     except Exception:
         try:
             inner = dumps_by_value(value)
         except Exception as error:
-            return _pack_unpicklable(error, value), 1
-    return pickle.dumps((inner,), 3)[2:-1], 1
+            return _pack_unpicklable(error, value)
+    return pickle.dumps((inner,), 3)[2:-1]
 
 
 def _pack_unpicklable(error: Exception, value: Any) -> bytes:
@@ -92,9 +90,7 @@ def pack_failure(
     whole = _try_dumps(error, dumps_by_value)
     parts = _try_dumps((type(error), error.args, error.__dict__), dumps_by_value)
     if parts is None:
-        parts = _try_dumps(
-            (type(error), tuple(_safe_repr(argument) for argument in error.args), {}), dumps_by_value
-        )
+        parts = _try_dumps((type(error), tuple(_safe_repr(argument) for argument in error.args), {}), dumps_by_value)
     cls = type(error)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     return pickle.dumps((None, ("raised", whole, parts, name, _safe_str(error), text)), 3)[2:-1]

@@ -27,6 +27,9 @@ LONGEST = 0.1
 #: A lane is looked at when it has had its batch for this long, in seconds: twice what a batch should last.
 LONG = 0.005
 
+#: Seconds between two looks at the memory of a lane that is at work. Arbitrary: a look costs some 50 µs.
+WEIGHING = 0.05
+
 #: Seconds between SIGTERM and SIGKILL for the worker of a task past its limit.
 GRACE = 0.5
 
@@ -53,6 +56,15 @@ class Patrol:
                 self._scheduler.take_back(lane)
 
     def _round(self) -> None:
+        try:
+            self._look_around()
+        except BaseException:
+            with self._scheduler.lock:
+                self._timer = None  # a round that failed must not be the last
+                self.watch()
+            raise
+
+    def _look_around(self) -> None:
         scheduler = self._scheduler
         now = time.monotonic()
         moved = False
@@ -63,6 +75,12 @@ class Patrol:
             batch = lane.batches[0]
             if batch.timeout is not None:
                 due = self._deadline(lane, batch.timeout, now)
+                nearest = due if nearest is None else min(nearest, due)
+            if scheduler.memory_limit is not None:
+                size = lane.memory()
+                if size > scheduler.memory_limit:
+                    scheduler.overweight(lane, size)
+                due = now + WEIGHING
                 nearest = due if nearest is None else min(nearest, due)
             if (batch.count > 1 or len(lane.batches) > 1) and now - batch.sent > LONG:
                 before = batch.settled
@@ -97,11 +115,13 @@ class Patrol:
     def _anything_held(self) -> bool:
         return any(self._holds_up(lane) for lane in self._lanes())
 
-    @staticmethod
-    def _worth_a_look(lane: Lane) -> bool:
+    def _worth_a_look(self, lane: Lane) -> bool:
         batches = lane.batches
         return bool(batches) and (
-            batches[0].timeout is not None or batches[0].count > 1 or len(batches) > 1
+            batches[0].timeout is not None
+            or batches[0].count > 1
+            or len(batches) > 1
+            or self._scheduler.memory_limit is not None
         )
 
     @staticmethod

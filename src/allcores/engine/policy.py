@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
+__all__ = ["NO_POLICY", "UNSET", "Policy", "Retry", "check_memory", "make_policy"]
 
-__all__ = ["NO_POLICY", "Policy", "Retry"]
-
-Errors = Union[type[BaseException], tuple[type[BaseException], ...]]
+Errors = type[BaseException] | tuple[type[BaseException], ...]
 
 
 class Retry:
@@ -75,10 +74,7 @@ class Retry:
         """
         if attempt > self.times or not isinstance(error, self.on):
             return None
-        if callable(self.backoff):
-            pause = float(self.backoff(attempt))
-        else:
-            pause = self.backoff * 2 ** min(attempt - 1, 60)
+        pause = self.backoff(attempt) if callable(self.backoff) else self.backoff * 2 ** min(attempt - 1, 60)
         pause = min(max(pause, 0.0), self.longest)
         return pause * (1 - self.jitter * random.random())
 
@@ -149,3 +145,50 @@ def check_seconds(name: str, value: Any, *, zero: bool = False) -> float:
     return float(value)
 
 
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "K": 2**10,
+    "M": 2**20,
+    "G": 2**30,
+    "T": 2**40,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
+
+#: An idle interpreter with what a worker needs takes about half of this.
+LEAST_MEMORY = 32 * 2**20
+
+
+def check_memory(name: str, value: Any) -> int | None:
+    """Return an amount of memory in bytes.
+
+    Args:
+        name: the argument's, for errors.
+        value: bytes, or text such as ``"2GB"`` (10⁹) or ``"1.5GiB"`` (2³⁰), or None.
+
+    Raises:
+        TypeError, ValueError: naming the argument.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        number = value.strip().rstrip("BKMGTIbkmgti")
+        unit = value.strip()[len(number) :].upper()
+        try:
+            size = int(float(number) * _UNITS[unit])
+        except (KeyError, ValueError, OverflowError):
+            raise ValueError(f'{name} must be bytes or text such as "2GB" or "512MiB", not {value!r}') from None
+    elif isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{name} must be a number of bytes or text such as "2GB", not {value!r}')
+    else:
+        size = value
+    if size < LEAST_MEMORY:
+        raise ValueError(f"{name} must be at least {LEAST_MEMORY:,} bytes, what a worker needs itself, not {value!r}")
+    return size

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Any
 
 from allcores.engine import batching
@@ -26,6 +27,7 @@ from allcores.engine.patrol import GRACE, Patrol, timeout_error
 from allcores.engine.reactor import Reactor
 from allcores.engine.settlement import Settlement
 from allcores.engine.supervisor import Supervisor
+from allcores.errors import MemoryLimitExceeded
 
 __all__ = ["PoolState", "Scheduler"]
 
@@ -44,11 +46,19 @@ class Scheduler:
     Args:
         lanes: makes the lanes.
         size: how many lanes there may be.
-        tasks_per_lane: after how many tasks a lane is replaced; None for never.
         name: for threads and messages.
+        tasks_per_lane: after how many tasks a lane is replaced; None for never.
+        memory_limit: bytes that a lane and what it starts may occupy; None for any number.
     """
 
-    def __init__(self, lanes: Lanes, size: int, tasks_per_lane: int | None, name: str) -> None:
+    def __init__(
+        self,
+        lanes: Lanes,
+        size: int,
+        name: str,
+        tasks_per_lane: int | None = None,
+        memory_limit: int | None = None,
+    ) -> None:
         self.lanes = lanes
         self.size = size
         self.name = name
@@ -61,6 +71,7 @@ class Scheduler:
         self._functions = FunctionTable()
         self._ledger = Ledger()
         self._supervisor = Supervisor()
+        self.memory_limit = memory_limit
         self._tasks_per_lane = tasks_per_lane
         self._queue: deque[Call] = deque()
         self._streams: set[StreamCall] = set()  # those whose input is not at its end
@@ -262,7 +273,7 @@ class Scheduler:
         lane.sending = True
         if lane.quota is not None:
             lane.quota -= batch.count
-        if batch.timeout is not None or batch.count > 1 or len(lane.batches) > 1:
+        if batch.timeout is not None or batch.count > 1 or len(lane.batches) > 1 or self.memory_limit:
             self.patrol.watch()
 
     def _note_room(self, lane: Lane) -> None:
@@ -377,8 +388,12 @@ class Scheduler:
             if self.broken is not None:
                 given_up += self._fail_all(self.broken)
         for batch, position in victims:
-            error = lane.killed_for or self._supervisor.explain(death, batch.describe(position))
             batch.settled = position
+            error = lane.killed_for
+            if error is None:
+                call, index = batch.calls_from(position, position + 1)[0]
+                deaths = call.count_death(index)
+                error = self._supervisor.explain(death, batch.describe(position), deaths)
             self.settlement.settle(batch, [Failure(error)], True)
         self.settlement.complete(given_up)
         with self.lock:
@@ -428,20 +443,42 @@ class Scheduler:
             self._roomy.discard(lane)
             before = [batch.withdrawn for batch in lane.batches]
             lane.withdraw()
-            for batch, stop in reversed(list(zip(lane.batches, before))):
+            for batch, stop in reversed(list(zip(lane.batches, before, strict=True))):
                 given_up += self._give_back(batch, batch.withdrawn, stop)
         self.settlement.complete(given_up)
         self._dispatch()
 
     def overdue(self, lane: Lane, timeout: float, since: float) -> None:
         """End a lane whose task has run longer than it may."""
+        self._end_task(lane, since, lambda task: timeout_error(task, timeout), GRACE)
+
+    def overweight(self, lane: Lane, size: int) -> None:
+        """End a lane that occupies more memory than it may."""
+        limit = self.memory_limit
+        assert limit is not None
+
+        def error(task: str) -> BaseException:
+            return MemoryLimitExceeded(
+                f"the worker (pid {lane.pid}) that ran {task} was ended: it and what it started occupied "
+                f"{size:,} bytes, and memory_limit is {limit:,}",
+                pid=lane.pid,
+                exitcode=-9,
+                task=task,
+                peak_memory=size,
+            )
+
+        self._end_task(lane, None, error, 0.0)
+
+    def _end_task(self, lane: Lane, since: float | None, error: Callable[[str], BaseException], grace: float) -> None:
         with self.lock:
-            if not lane.batches or lane.killed_for is not None or lane.running_since() != since:
+            if not lane.batches or lane.killed_for is not None:
                 return
+            if since is not None and lane.running_since() != since:
+                return  # that task is done, and another one runs
             batch = lane.batches[0]
             position = min(max(batch.settled, lane.begun(batch) - 1), batch.count - 1)
-            lane.killed_for = timeout_error(batch.describe(position), timeout)
-        lane.kill(GRACE)
+            lane.killed_for = error(batch.describe(position))
+        lane.kill(grace)
 
     # Ending
 
@@ -556,6 +593,4 @@ class Scheduler:
 
 
 def _cancelled_error(text: str = "the task was cancelled") -> BaseException:
-    from concurrent.futures import CancelledError
-
     return CancelledError(text)

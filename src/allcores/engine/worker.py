@@ -6,21 +6,29 @@ Everything imported here is part of every user's start-up time.
 from __future__ import annotations
 
 import itertools
-import pickle
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from mmap import mmap
+from pickle import dumps, loads
 from typing import Any
 
 from allcores.engine import channel as ch
+from allcores.engine.citizenship import Reporting, limit_threads
 from allcores.engine.frames import Frame, FrameReader, frame
-from allcores.engine.outcome import pack, pack_failure
+from allcores.engine.outcome import PLAIN, pack, pack_failure
 
 __all__ = ["Setup", "Worker"]
 
+#: The kinds of numbers that have a column, as in `channel.COLUMNS`.
+_NUMBERS = (object, int, float)
+_COLUMN_OF = {int: 1, float: 2}
 
+
+@dataclass
 class Setup:
     """What a worker is to do before its first task and after its last one.
 
@@ -29,15 +37,45 @@ class Setup:
         authkey: the program's key for `multiprocessing` connections.
         initializer: a pickled ``(function, args)`` called before the first task, or None.
         finalizer: a pickled ``(function, args)`` called when the worker ends in good order, or None.
+        reporting: how loggers and warnings are set up in the program.
+        threads: how many threads a numeric library may use; 0 for any number.
     """
 
-    __slots__ = ("authkey", "finalizer", "initializer", "name")
+    name: str
+    authkey: bytes
+    initializer: bytes | None
+    finalizer: bytes | None
+    reporting: Reporting
+    threads: int
 
-    def __init__(self, name: str, authkey: bytes, initializer: bytes | None, finalizer: bytes | None) -> None:
-        self.name = name
-        self.authkey = authkey
-        self.initializer = initializer
-        self.finalizer = finalizer
+
+class _Run:
+    """A batch that is being run.
+
+    Attributes:
+        current: the sequence number of the task that comes next.
+        stop: the one behind the last task.
+        advance: runs the next task.
+        half: where outcomes go.
+        position: how many bytes of it are filled.
+        pending: an outcome that is still to be written.
+        boxed: whether some outcomes need unboxing.
+        timed: whether to record when each task begins.
+        last_kind: the type of the last result.
+    """
+
+    __slots__ = ("advance", "boxed", "current", "half", "last_kind", "pending", "position", "stop", "timed")
+
+    def __init__(self, first: int, stop: int, advance: Callable[[], Any], half: memoryview) -> None:
+        self.current = first
+        self.stop = stop
+        self.advance = advance
+        self.half = half
+        self.position = 0
+        self.pending: bytes | None = None
+        self.boxed = False
+        self.timed = False
+        self.last_kind: type = object
 
 
 class Worker:
@@ -48,12 +86,14 @@ class Worker:
 
     def __init__(self, connection: socket.socket, control: mmap) -> None:
         self._connection = connection
+        self._sending = threading.Lock()
         block = memoryview(control)
         self._words = block[: ch.HALVES_AT].cast("Q")
         first = ch.HALVES_AT
         second = first + ch.HALF_SIZE
         self._halves = (block[first:second], block[second : second + ch.HALF_SIZE])
         self._functions: dict[int, Callable[..., Any]] = {}
+        self._columns: dict[int, int] = {}  # by function id: the column that its last results would fit
         self._finalizer: bytes | None = None
         self._frames = FrameReader(connection)
 
@@ -75,10 +115,11 @@ class Worker:
         elif kind == ch.BATCH:
             self._run_batch(sequence, count, flags, body)
         elif kind == ch.FORGET:
-            for function_id in pickle.loads(body):
+            for function_id in loads(body):
                 self._functions.pop(function_id, None)
+                self._columns.pop(function_id, None)
         elif kind == ch.SETUP:
-            return self._set_up(pickle.loads(body))
+            return self._set_up(loads(body))
         elif kind == ch.STOP:
             self._finalize()
             return False
@@ -93,9 +134,11 @@ class Worker:
         current.name = setup.name
         current.authkey = setup.authkey
         self._finalizer = setup.finalizer
+        setup.reporting.install(self._send_report)
+        limit_threads(setup.threads)
         try:
             if setup.initializer is not None:
-                function, arguments = pickle.loads(setup.initializer)
+                function, arguments = loads(setup.initializer)
                 function(*arguments)
         except BaseException as error:
             self._send(ch.BROKEN, 0, 0, self._failure(error))
@@ -107,7 +150,7 @@ class Worker:
         if self._finalizer is None:
             return
         try:
-            function, arguments = pickle.loads(self._finalizer)
+            function, arguments = loads(self._finalizer)
             function(*arguments)
         except BaseException:
             sys.excepthook(*sys.exc_info())
@@ -125,12 +168,13 @@ class Worker:
         if flags & ch.TIMED:
             words[ch.STARTED] = began
         try:
-            args, kwds = pickle.loads(body)
+            args, kwds = loads(body)
             value = self._functions[function_id](*args, **kwds)
         except BaseException as error:
-            data, boxed = self._failure(error), 1
+            data, boxed = self._failure(error), True
         else:
-            data, boxed = pack(value, _dumps_by_value)
+            boxed = type(value) not in PLAIN
+            data = pack(value, _dumps_by_value) if boxed else dumps(value, 3)[2:-1]
             args = kwds = value = None
         _flush_output()
         words[ch.STARTED] = 0
@@ -139,51 +183,119 @@ class Worker:
 
     def _run_batch(self, sequence: int, count: int, flags: int, body: memoryview) -> None:
         words = self._words
-        words[ch.WRITTEN] = 0
+        words[ch.WRITTEN] = words[ch.FORMAT] = 0
         # From here on a death counts as the first task's: what it brings along is being loaded.
         words[ch.CLAIM] = sequence
-        functions, mode, ids, items = pickle.loads(body)
+        functions, mode, ids, items = loads(body)
         for function_id, blob in functions:
             self._functions[function_id] = _load_function(blob)
-        half = self._halves[1 if flags & ch.SECOND_HALF else 0]
         advance = self._apply(mode, ids, items)
         if advance is None:
             self._send(ch.UNREADABLE, sequence, count, b"")
             return
-        timed = flags & ch.TIMED
-        position = boxed = 0
+        run = _Run(sequence, sequence + count, advance, self._halves[1 if flags & ch.SECOND_HALF else 0])
+        run.timed = bool(flags & ch.TIMED)
+        column = self._columns.get(ids, 0) if type(ids) is int and not run.timed else 0
         began = time.monotonic_ns()
-        # A loop over the batch with no call but the task's own and the pickler's: each line here is paid for by
-        # every task of every user.
-        for current in range(sequence, sequence + count):
-            words[ch.CLAIM] = current
-            if current >= words[ch.LIMIT]:
-                break
-            if timed:
-                words[ch.STARTED] = time.monotonic_ns()
-            try:
+        if column:
+            column = self._fill_column(run, column)
+        if not column:
+            self._fill_stream(run, began)
+            if type(ids) is int:
+                self._columns[ids] = _COLUMN_OF.get(run.last_kind, 0)
+        if run.current == run.stop:
+            words[ch.CLAIM] = run.stop
+        words[ch.STARTED] = 0
+        del advance, items
+        _flush_output()
+        report = ch.LAST | column << ch.COLUMN_SHIFT | (ch.BOXED if run.boxed else 0)
+        self._report(run.current, 0, time.monotonic_ns() - began, run.position, report, b"")
+
+    def _fill_column(self, run: _Run, column: int) -> int:
+        """Run tasks as long as they return numbers of one kind, which need no pickling.
+
+        Returns:
+            The column; 0 once a task has returned something else, whose outcome then is `run.pending`.
+        """
+        words = self._words
+        numbers = run.half.cast(ch.COLUMNS[column])  # type: ignore[call-overload]
+        words[ch.FORMAT] = column
+        wanted = _NUMBERS[column]
+        first, stop, advance = run.current, run.stop, run.advance
+        current = first
+        # Each line of this loop is paid for by every small task of every user.
+        try:
+            for current in range(first, stop):
+                words[0] = current  # CLAIM
+                if current >= words[1]:  # LIMIT
+                    break
                 value = advance()
-            except BaseException as error:
-                data, box = self._failure(error), 1
+                if type(value) is not wanted:
+                    self._leave_column(run, current, column, self._pack(run, value))
+                    return 0
+                try:
+                    numbers[current - first] = value
+                except ValueError:  # an integer of more than 8 bytes
+                    self._leave_column(run, current, column, self._pack(run, value))
+                    return 0
             else:
-                data, box = pack(value, _dumps_by_value)
-                value = None
-            boxed |= box
+                current = stop
+        except BaseException as error:
+            run.boxed = True
+            self._leave_column(run, current, column, self._failure(error))
+            return 0
+        run.position = 8 * (current - first)
+        run.current = current
+        return column
+
+    def _leave_column(self, run: _Run, current: int, column: int, pending: bytes) -> None:
+        """Report a column that is over; a stream follows it in the half."""
+        run.position = 8 * (current - run.current)
+        run.current = current
+        run.pending = pending
+        self._report(current, 0, 0, run.position, column << ch.COLUMN_SHIFT, b"")
+        self._words[ch.WRITTEN] = run.position
+        self._words[ch.FORMAT] = 0
+
+    def _fill_stream(self, run: _Run, began: int) -> None:
+        """Run the tasks that are left, writing outcomes of any kind."""
+        words, half, advance, position = self._words, run.half, run.advance, run.position
+        for current in range(run.current, run.stop):
+            run.current = current
+            if run.pending is None:
+                words[ch.CLAIM] = current
+                if current >= words[ch.LIMIT]:
+                    break
+                if run.timed:
+                    words[ch.STARTED] = time.monotonic_ns()
+                try:
+                    value = advance()
+                except BaseException as error:
+                    run.boxed = True
+                    data = self._failure(error)
+                else:
+                    data = self._pack(run, value)
+                    value = None
+            else:
+                data, run.pending = run.pending, None
             end = position + len(data)
             if end > ch.HALF_SIZE or len(data) > ch.LARGE_RESULT:
                 elapsed = time.monotonic_ns() - began
-                self._report(current, 1, elapsed, position, ch.BOXED if boxed else 0, data)
-                continue
-            half[position:end] = data
-            words[ch.WRITTEN] = position = end
+                self._report(current, 1, elapsed, position, ch.BOXED if run.boxed else 0, data)
+            else:
+                half[position:end] = data
+                words[ch.WRITTEN] = position = end
         else:
-            current += 1
-            words[ch.CLAIM] = current
-        words[ch.STARTED] = 0
-        advance = items = None
-        _flush_output()
-        elapsed = time.monotonic_ns() - began
-        self._report(current, 0, elapsed, position, ch.LAST | (ch.BOXED if boxed else 0), b"")
+            run.current = run.stop
+        run.position = position
+
+    @staticmethod
+    def _pack(run: _Run, value: Any) -> bytes:
+        run.last_kind = type(value)
+        if run.last_kind in PLAIN:
+            return dumps(value, 3)[2:-1]
+        run.boxed = True
+        return pack(value, _dumps_by_value)
 
     def _apply(self, mode: int, ids: Any, items: Any) -> Callable[[], Any] | None:
         """An iterator's ``__next__`` that runs one task a call, or None where the items cannot be unpickled."""
@@ -193,7 +305,7 @@ class Worker:
             applied = map(self._call, each, items)
         else:
             try:
-                loaded = pickle.loads(items)
+                loaded = loads(items)
             except BaseException:
                 return None
             function = self._functions[ids]
@@ -201,7 +313,7 @@ class Worker:
         return applied.__next__
 
     def _call(self, function_id: int, blob: bytes) -> Any:
-        args, kwds = pickle.loads(blob)
+        args, kwds = loads(blob)
         return self._functions[function_id](*args, **kwds)
 
     def _failure(self, error: BaseException) -> bytes:
@@ -213,14 +325,17 @@ class Worker:
 
     # Frames
 
-    def _report(
-        self, sequence: int, count: int, elapsed: int, position: int, flags: int, stream: bytes
-    ) -> None:
+    def _report(self, sequence: int, count: int, elapsed: int, position: int, flags: int, stream: bytes) -> None:
         body = ch.REPORT.pack(elapsed, position, flags) + stream
         self._send(ch.RESULTS, sequence, count, body)
 
     def _send(self, kind: int, sequence: int, count: int, body: bytes) -> None:
-        self._connection.sendall(frame(kind, sequence, count, 0, body))
+        with self._sending:
+            self._connection.sendall(frame(kind, sequence, count, 0, body))
+
+    def _send_report(self, kind: int, body: bytes) -> None:
+        """Send a log record or a warning; any thread of the worker may."""
+        self._send(kind, 0, 0, body)
 
     def _receive(self) -> Frame:
         """Wait for the next frame. Its body is valid until the next call."""
@@ -235,7 +350,7 @@ class Worker:
 def _load_function(blob: bytes) -> Callable[..., Any]:
     """Unpickle a function; one that cannot be raises the reason for each task, instead of ending the worker."""
     try:
-        function: Callable[..., Any] = pickle.loads(blob)
+        function: Callable[..., Any] = loads(blob)
     except BaseException as error:
         reason = error
 

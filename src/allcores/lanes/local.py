@@ -92,7 +92,7 @@ class LocalLane(Lane):
         began = time.monotonic_ns()
         for position in range(batch.count):
             with self._claiming:
-                if position >= batch.withdrawn or self.state is LaneState.ENDED:
+                if position >= batch.withdrawn or self._is_given_up():
                     break
                 if any(call.cancelled for call, _ in batch.calls_from(position, position + 1)):
                     break
@@ -100,11 +100,14 @@ class LocalLane(Lane):
                 self._since = time.monotonic()
             outcome = self._run_task(batch, position)
             self._since = None
-            if self.state is LaneState.ENDED:
+            if self._is_given_up():
                 return  # given up meanwhile: the outcome comes too late
             self.scheduler.settlement.settle(batch, [outcome], type(outcome) is Failure)
         self._begun = 0
         self.scheduler.batch_over(self, batch, time.monotonic_ns() - began)
+
+    def _is_given_up(self) -> bool:
+        return self.state is LaneState.ENDED
 
     def _run_task(self, batch: Batch, position: int) -> Any:
         try:

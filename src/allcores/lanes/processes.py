@@ -10,21 +10,29 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
+from allcores.cpu import cpu_count
 from allcores.engine import batching
 from allcores.engine import channel as ch
-from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
 from allcores.engine.barrier import barrier
+from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
+from allcores.engine.citizenship import Reporting, take_log, take_warning
 from allcores.engine.codec import Codec
 from allcores.engine.frames import FrameReader, frame
 from allcores.engine.lane import Death, Lane
 from allcores.engine.outcome import Failure, unpack_stream
-from allcores.engine.reactor import READABLE, WRITABLE, Reactor
+from allcores.engine.reactor import READABLE, WRITABLE, Reactor, Timer
 from allcores.engine.scheduler import Scheduler
 from allcores.engine.worker import Setup
+from allcores.lanes.family import resident
+from allcores.lanes.output import Output
 
 __all__ = ["ProcessLane", "ProcessLanes", "Starter"]
+
+#: A worker that a signal has stopped is waited for this long, in seconds, for somebody to continue it.
+STOPPED_FOR = 5.0
 
 Task = tuple[Callable[..., object], tuple[Any, ...]]
 
@@ -40,8 +48,8 @@ class Starter(Protocol):
     def open(self, reactor: Reactor) -> None:
         """Get ready, without waiting."""
 
-    def start(self, worker: Any, connection: int, control: int) -> None:
-        """Start a worker."""
+    def start(self, worker: Any, fds: list[int]) -> None:
+        """Start a worker, with these descriptors for `run_worker`."""
 
     def kill(self, worker: Any, grace: float) -> None:
         """End a worker and all that it started."""
@@ -68,9 +76,7 @@ class ProcessLanes:
 
     remote = True
 
-    def __init__(
-        self, starter: Starter, name: str, initializer: Task | None, finalizer: Task | None
-    ) -> None:
+    def __init__(self, starter: Starter, name: str, initializer: Task | None, finalizer: Task | None) -> None:
         self.starter = starter
         self.codec = Codec(starter.shares_main)
         self._name = name
@@ -84,7 +90,14 @@ class ProcessLanes:
         from multiprocessing import process
 
         authkey = bytes(process.current_process().authkey)
-        setup = Setup(f"{self._name}-{number}", authkey, self._initializer, self._finalizer)
+        setup = Setup(
+            name=f"{self._name}-{number}",
+            authkey=authkey,
+            initializer=self._initializer,
+            finalizer=self._finalizer,
+            reporting=Reporting.here(),
+            threads=max(1, cpu_count() // scheduler.size),
+        )
         return ProcessLane(scheduler, number, self, setup)
 
     def pickle(self, target: Callable[..., Any]) -> tuple[bytes, bool]:
@@ -122,13 +135,17 @@ class ProcessLane(Lane):
         "_known",
         "_next",
         "_next_half",
+        "_note",
         "_outbox",
+        "_outputs",
         "_pidfd",
+        "_printed",
         "_reading",
         "_setup",
         "_setup_failure",
         "_socket",
         "_starter",
+        "_stopped",
         "_words",
         "_writing",
         "kill_wanted",
@@ -145,13 +162,18 @@ class ProcessLane(Lane):
         self._codec = lanes.codec
         self._setup = setup
         self._pidfd = -1
+        self._socket: socket.socket = None  # type: ignore[assignment]  # until it starts
         self._reading = threading.Lock()
         self._writing = threading.Lock()
         self._outbox = bytearray()
+        self._outputs: list[Output] = []
+        self._printed = 0
         self._armed = False
         self._eof = False
         self._death: Death | None = None
         self._setup_failure: Failure | None = None
+        self._stopped: Timer | None = None
+        self._note = ""
         self._known: set[int] = set()
         self._next = 1
         self._next_half = 0
@@ -159,25 +181,29 @@ class ProcessLane(Lane):
     # Life
 
     def start(self) -> None:
+        theirs: list[int] = []
         try:
-            self._socket, theirs = socket.socketpair()
+            self._socket, end = socket.socketpair()
+            theirs.append(end.detach())
+            theirs.append(self._make_control_block())
+            for name in ("stdout", "stderr"):
+                read, write = os.pipe()
+                theirs.append(write)
+                self._outputs.append(Output(name, read))
+            self._frames = FrameReader(self._socket)
+            self._starter.start(self, theirs)
         except OSError as error:
-            self._never_started(error)
+            self._close()
+            death = Death(False, setup=Failure(error))
+            self.scheduler.reactor.call_soon(lambda: self.scheduler.lane_ended(self, death))
             return
-        self._frames = FrameReader(self._socket)
-        with theirs:
-            try:
-                control = self._make_control_block()
-                try:
-                    self._starter.start(self, theirs.fileno(), control)
-                finally:
-                    os.close(control)
-            except OSError as error:
-                self._socket.close()
-                self._never_started(error)
-                return
+        finally:
+            for fd in theirs:
+                os.close(fd)
         self._armed = True
         self.scheduler.reactor.watch(self._socket.fileno(), self._on_event)
+        for output in self._outputs:
+            self.scheduler.reactor.watch(output.fd, partial(self._on_output, output))
         self._write(frame(ch.SETUP, body=pickle.dumps(self._setup)))
 
     def _make_control_block(self) -> int:
@@ -197,10 +223,6 @@ class ProcessLane(Lane):
         middle = ch.HALVES_AT + ch.HALF_SIZE
         self._halves = (block[ch.HALVES_AT : middle], block[middle:])
         return fd
-
-    def _never_started(self, error: OSError) -> None:
-        death = Death(False, setup=Failure(error))
-        self.scheduler.reactor.call_soon(lambda: self.scheduler.lane_ended(self, death))
 
     def started(self, pid: int, pidfd: int) -> None:
         """The starter has made the process."""
@@ -227,17 +249,41 @@ class ProcessLane(Lane):
         self._read(until_empty=True)
         if self.batches:
             self._collect_from_half(self.batches[0])
-        self.scheduler.reactor.unwatch(self._socket.fileno())
-        self._socket.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        self._close()
+        death.stderr = self._outputs[1].tail
+        death.note = self._note
+        if self._stopped is not None:
+            self._stopped.cancel()
         if self._setup_failure is not None:
             death.setup = self._setup_failure
         self.scheduler.lane_ended(self, death)
 
+    def _close(self) -> None:
+        """Close every descriptor."""
+        if self._socket is not None:
+            self.scheduler.reactor.unwatch(self._socket.fileno())
+            self._socket.close()
+        for output in self._outputs:
+            self.scheduler.reactor.unwatch(output.fd)
+            output.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
     def stopped(self, is_stopped: bool) -> None:
-        """The process has been stopped by a signal, or continued."""
+        """The process has been stopped by a signal, or continued. Called in the reactor's thread."""
+        if self._stopped is not None:
+            self._stopped.cancel()
+            self._stopped = None
+        if is_stopped:
+            when = time.monotonic() + STOPPED_FOR
+            self._stopped = self.scheduler.reactor.call_at(when, self._give_up_stopped)
+
+    def _give_up_stopped(self) -> None:
+        self._note = (
+            f"it had been stopped by a signal for {STOPPED_FOR:g} s, and was killed so that nobody waits for it"
+        )
+        self.kill()
 
     def stop(self) -> None:
         self.stopping = True
@@ -400,6 +446,8 @@ class ProcessLane(Lane):
                 self._update_events()
 
     def _handle_frames(self) -> None:
+        if self._words[ch.PRINTED] != self._printed:
+            self._pass_on_output()
         while (received := self._frames.next()) is not None:
             kind, sequence, count, _, body = received
             self.bytes_out += ch.HEADER.size + len(body)
@@ -409,8 +457,22 @@ class ProcessLane(Lane):
                 self.scheduler.lane_ready(self)
             elif kind == ch.BROKEN:
                 self._setup_failure = self._read_failure(body)
+            elif kind == ch.LOG:
+                take_log(body)
+            elif kind == ch.WARNING:
+                take_warning(body)
             elif kind == ch.UNREADABLE:
                 self._take_unreadable()
+
+    def _pass_on_output(self) -> None:
+        """What tasks have printed appears before their results do."""
+        self._printed = self._words[ch.PRINTED]
+        for output in self._outputs:
+            output.drain(flush=True)
+
+    def _on_output(self, output: Output, _: int) -> None:
+        if not output.drain():
+            self.scheduler.reactor.unwatch(output.fd)
 
     @staticmethod
     def _read_failure(body: memoryview) -> Failure:
@@ -424,18 +486,21 @@ class ProcessLane(Lane):
         batch = self.batches[0]
         boxed = bool(flags & ch.BOXED)
         if position > batch.consumed:
-            self._take_from_half(batch, position, boxed)
+            self._take_from_half(batch, position, flags >> ch.COLUMN_SHIFT, boxed)
         if count:
             values, failures = unpack_stream(body[ch.REPORT.size :], boxed)
             self.scheduler.settlement.settle(batch, values, failures)
         if flags & ch.LAST:
             self.scheduler.batch_over(self, batch, elapsed)
 
-    def _take_from_half(self, batch: Batch, position: int, boxed: bool) -> None:
+    def _take_from_half(self, batch: Batch, position: int, column: int, boxed: bool) -> None:
         stream = self._halves[batch.half][batch.consumed : position]
         self.bytes_out += position - batch.consumed
         batch.consumed = position
-        values, failures = unpack_stream(stream, boxed)
+        if column:
+            values, failures = stream.cast(ch.COLUMNS[column]).tolist(), False  # type: ignore[call-overload]
+        else:
+            values, failures = unpack_stream(stream, boxed)
         self.scheduler.settlement.settle(batch, values, failures)
 
     def _take_unreadable(self) -> None:
@@ -446,12 +511,11 @@ class ProcessLane(Lane):
         self.scheduler.batch_over(self, batch, 0)
 
     def abandon(self) -> None:
-        try:
+        if self._socket is not None:
             self._socket.close()
-        except AttributeError:
-            pass  # it never had one
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
+        for fd in (self._pidfd, *(output.fd for output in self._outputs)):
+            if fd >= 0:
+                os.close(fd)
 
     # Hostages
 
@@ -479,11 +543,18 @@ class ProcessLane(Lane):
                 self._reading.release()
 
     def _collect_from_half(self, batch: Batch) -> None:
-        if batch.half < 0 or not self.begun(batch):
-            return  # the words still tell of a batch before
-        position = self._words[ch.WRITTEN]
+        words = self._words
+        column, position = words[ch.FORMAT], words[ch.WRITTEN]
+        claim = words[ch.CLAIM]
+        if batch.half < 0 or not batch.first <= claim <= batch.first + batch.count:
+            return  # the words tell of another batch
+        if column:
+            position = 8 * (claim - batch.first)
         if position > batch.consumed:
-            self._take_from_half(batch, position, True)
+            self._take_from_half(batch, position, column, True)
+
+    def memory(self) -> int:
+        return resident(self.pid) if self.pid is not None else 0
 
     def running_since(self) -> float | None:
         started: int = self._words[ch.STARTED]

@@ -47,13 +47,15 @@ class PoolStats:
         return sum(entry.busy for entry in self.workers)
 
     def __str__(self) -> str:
-        head = f"{'worker':>6} {'pid':>8} {'tasks':>10} {'busy s':>9} {'idle s':>9} {'in':>9} {'out':>9} {'peak':>9}  state"
-        lines = [head]
+        titles = ("in", "out", "peak")
+        lines = [
+            f"{'worker':>6} {'pid':>8} {'tasks':>10} {'busy s':>9} {'idle s':>9} "
+            + " ".join(f"{title:>9}" for title in titles)
+            + "  state"
+        ]
         for entry in self.workers:
-            if entry.alive:
-                state = "alive"
-            else:
-                state = "ended" if not entry.exitcode else f"exit code {entry.exitcode}"
+            ended = f"exit code {entry.exitcode}" if entry.exitcode else "ended"
+            state = "alive" if entry.alive else ended
             lines.append(
                 f"{entry.number:>6} {entry.pid or '-':>8} {entry.tasks:>10,} {entry.busy:>9.3f} {entry.idle:>9.3f} "
                 f"{_size(entry.bytes_in):>9} {_size(entry.bytes_out):>9} {_size(entry.peak_memory):>9}  {state}"

@@ -6,7 +6,9 @@ import argparse
 import os
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from typing import NoReturn
 
 from ..result_file import ResultFile, ResultFileError
 from .formats import text_total, writer_for
@@ -53,8 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         action="append",
         type=_name_pattern,
-        help="below folders, count the files whose names match; may be repeated "
-        f"(default: {_either(DEFAULT_INCLUDE)})",
+        help=f"below folders, count the files whose names match; may be repeated (default: {_either(DEFAULT_INCLUDE)})",
     )
     parser.add_argument("--hidden", action="store_true", help="also count names that begin with a dot")
     parser.add_argument(
@@ -85,17 +86,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _result_file(options: argparse.Namespace) -> ResultFile | None:
-    """Open the result before anything is counted, since an hour later is late to learn that it cannot be."""
+    """Open the result before anything is counted: an hour later would be late to learn that it cannot be."""
+    usage_error: Callable[[str], NoReturn] = options.usage_error
     if options.output is None:
         return None
     if any(_same_file(options.output, path) for path in options.paths):
-        options.usage_error(f"{options.output} is to be counted: the result would overwrite it")
+        usage_error(f"{options.output} is to be counted: the result would overwrite it")
     try:
         writer_for(options.output)
         return ResultFile(options.output)
     except (ValueError, ResultFileError) as error:
-        options.usage_error(str(error))
-        raise
+        usage_error(str(error))
 
 
 def _count(options: argparse.Namespace, output: ResultFile | None) -> int:
@@ -108,8 +109,11 @@ def _count(options: argparse.Namespace, output: ResultFile | None) -> int:
     )
     writer = writer_for(output.path)(output) if output else None
     totals = Totals()
-    with Screen(rows=writer is None) as screen:
-        for row in count_selection(selection, processes=options.jobs):
+    with (
+        Screen(rows=writer is None) as screen,
+        closing(count_selection(selection, processes=options.jobs)) as rows,
+    ):
+        for row in rows:
             totals.add(row)
             screen.show(row)
             if writer:
@@ -121,13 +125,18 @@ def _count(options: argparse.Namespace, output: ResultFile | None) -> int:
     if writer and output:
         writer.total(totals)
         output.commit()
-    sys.stdout.write(text_total(totals))
-    if selection.left_out:
-        sys.stdout.write(f"left out: {_left_out(selection)}\n")
-    sys.stdout.write(f"time: {time.perf_counter() - started:.3f} s\n")
-    if output:
-        sys.stdout.write(f"written: {output.path}\n")
+    sys.stdout.write(_summary(totals, selection, time.perf_counter() - started, output))
     return 1 if totals.failed else 0
+
+
+def _summary(totals: Totals, selection: Selection, seconds: float, output: ResultFile | None) -> str:
+    lines = [text_total(totals)]
+    if selection.left_out:
+        lines.append(f"left out: {_left_out(selection)}\n")
+    lines.append(f"time: {seconds:.3f} s\n")
+    if output:
+        lines.append(f"written: {output.path}\n")
+    return "".join(lines)
 
 
 def _nothing_matched(selection: Selection) -> str:

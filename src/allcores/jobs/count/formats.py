@@ -134,8 +134,7 @@ def text_row(row: Row) -> str:
 def text_total(totals: Totals) -> str:
     """The last line of text. What follows the characters keeps it from reading like a file's row."""
     return (
-        f"total lines: {totals.lines} characters: {totals.characters}"
-        f" files: {totals.files} failed: {totals.failed}\n"
+        f"total lines: {totals.lines} characters: {totals.characters} files: {totals.files} failed: {totals.failed}\n"
     )
 
 

@@ -75,10 +75,11 @@ class Selection:
         self._settled_names: set[str] = set()
         self._settled_folders: set[tuple[int, int]] = set()
         self._settled_inodes: set[int] = set()
+        self._real_folders: dict[str, str] = {}
         for path in exclude:
             if os.path.lexists(path):
                 self._settled_inodes.add(os.lstat(path).st_ino)
-                self._settled_names.add(_real_name(os.fspath(path)))
+                self._settled_names.add(self._real_name(os.fspath(path)))
 
     def __iter__(self) -> Iterator[Found | FileFailure]:
         named: list[Found | FileFailure] = []
@@ -92,12 +93,15 @@ class Selection:
     def _settle(self, path: str, named: list[Found | FileFailure], folders: list[str]) -> None:
         """Take a path that the caller named, unless it was named before."""
         try:
-            status = os.stat(path)
-            self._settled_inodes |= {status.st_ino, os.lstat(path).st_ino}
+            status = os.lstat(path)
+            self._settled_inodes.add(status.st_ino)
+            if stat.S_ISLNK(status.st_mode):
+                status = os.stat(path)
+                self._settled_inodes.add(status.st_ino)
         except OSError as error:
             named.append(FileFailure(path, failure_reason(error)))
             return
-        real_name, identity = _real_name(path), (status.st_dev, status.st_ino)
+        real_name, identity = self._real_name(path), (status.st_dev, status.st_ino)
         if real_name in self._settled_names or identity in self._settled_folders:
             return
         self._settled_names.add(real_name)
@@ -150,7 +154,7 @@ class Selection:
         return True
 
     def _takes_file(self, entry: os.DirEntry[str]) -> bool:
-        if entry.inode() in self._settled_inodes and _real_name(entry.path) in self._settled_names:
+        if entry.inode() in self._settled_inodes and self._real_name(entry.path) in self._settled_names:
             return False
         kind = None
         if entry.is_symlink() and os.path.isdir(entry.path):
@@ -171,6 +175,13 @@ class Selection:
     def _is_hidden(self, entry: os.DirEntry[str]) -> bool:
         return entry.name.startswith(".") and not self.hidden
 
+    def _real_name(self, path: str) -> str:
+        """The one name of a directory entry: links in its folder resolved, a link at its end kept."""
+        folder, name = os.path.split(path)
+        if folder not in self._real_folders:
+            self._real_folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._real_folders[folder], name)
+
 
 def _path_order(item: Found | FileFailure) -> bytes:
     return os.fsencode(item.path)
@@ -179,9 +190,3 @@ def _path_order(item: Found | FileFailure) -> bytes:
 def _entry_order(entry: os.DirEntry[str]) -> bytes:
     name = os.fsencode(entry.name)
     return name + b"/" if entry.is_dir(follow_symlinks=False) else name
-
-
-def _real_name(path: str) -> str:
-    """The one name of a directory entry: links in its folder resolved, a link at its end kept."""
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder), name)

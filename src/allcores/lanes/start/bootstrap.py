@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
+import io
 import mmap
 import os
 import signal
@@ -10,10 +12,12 @@ import socket
 import sys
 import threading
 import types
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from allcores.engine.barrier import register
-from allcores.engine.channel import CONTROL_SIZE
+from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, PRINTED
 from allcores.engine.worker import Worker
 
 __all__ = ["Surroundings", "die_with_parent", "prctl", "run_worker"]
@@ -86,42 +90,66 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def run_worker(connection: int, control: int, *, keep_main: bool = False) -> None:
+def run_worker(fds: Sequence[int], *, keep_main: bool = False) -> None:
     """Work until told to stop, then end this process.
 
     Args:
-        connection: descriptor of the worker's end of its channel.
-        control: descriptor of the control block.
+        fds: descriptors of the worker's end of its channel, of the control block, and of what are to be its
+            standard output and error.
         keep_main: whether ``__main__`` is the user's, inherited by fork.
     """
     status = 1
     try:
-        _settle_in()
-        if not keep_main:
-            _replace_main()
+        connection, control, output, error = fds
         block = mmap.mmap(control, CONTROL_SIZE)
         os.close(control)
+        _settle_in()
+        _redirect(output, error, memoryview(block)[:HALVES_AT].cast("Q"))
+        if not keep_main:
+            _replace_main()
         with socket.socket(fileno=connection) as channel:
             Worker(channel, block).serve()
         _leave()
         status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
     finally:
         _flush()
         os._exit(status)
 
 
 def _settle_in() -> None:
-    import faulthandler
-
-    os.setpgid(0, 0)
+    if os.getsid(0) != os.getpid():  # whoever leads a session leads its group already
+        os.setpgid(0, 0)
     # What a task starts belongs to its worker, also once its own parent is gone; and is found by it.
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     register()
-    if sys.stderr is not None:
-        faulthandler.enable()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(line_buffering=True)
+
+
+def _redirect(output: int, error: int, words: memoryview) -> None:
+    """Let everything that is printed, by C code and other programs too, go to the pool's pipes."""
+    for fd, target in ((output, 1), (error, 2)):
+        os.dup2(fd, target)
+        os.close(fd)
+    sys.stdout = sys.__stdout__ = _line_stream(1, words)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _line_stream(2, words)  # type: ignore[misc]
+    faulthandler.enable()
+
+
+def _line_stream(fd: int, words: memoryview) -> io.TextIOWrapper:
+    raw = _Counted(fd, "w", closefd=False)
+    raw.words = words
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+class _Counted(io.FileIO):
+    """Counts writes where the pool sees it: it then reads the pipe before it takes in the next result."""
+
+    words: memoryview
+
+    def write(self, data: Any) -> int:
+        self.words[PRINTED] += 1
+        return super().write(data)
 
 
 def _replace_main() -> None:

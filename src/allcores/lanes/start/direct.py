@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from typing import Any
 
 from allcores.engine.lane import Death
@@ -42,10 +43,10 @@ class DirectStarter:
     def open(self, reactor: Reactor) -> None:
         self._reactor = reactor
 
-    def start(self, worker: Any, connection: int, control: int) -> None:
+    def start(self, worker: Any, fds: list[int]) -> None:
         reactor = self._reactor
         assert reactor is not None
-        fds = [os.dup(connection), os.dup(control)]
+        fds = [os.dup(fd) for fd in fds]
 
         def make() -> None:
             try:
@@ -70,7 +71,9 @@ class DirectStarter:
                 die_with_parent(parent)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 signal.set_wakeup_fd(-1)
-                run_worker(fds[0], fds[1], keep_main=True)
+                run_worker(fds, keep_main=True)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         return pid
@@ -131,7 +134,7 @@ def run_spawned(parent: int, surroundings: bytes, preload: tuple[str, ...]) -> N
     pickle.loads(surroundings).enter()
     for name in preload:
         __import__(name)
-    run_worker(3, 4)
+    run_worker((3, 4, 5, 6))
 
 
 def _watch_parent(parent: int) -> None:
@@ -177,5 +180,3 @@ def _signal_all(family: list[Any], number: int) -> None:
             process.send_signal(number)
         except psutil.Error:
             continue
-
-

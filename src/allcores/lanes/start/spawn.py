@@ -42,13 +42,9 @@ def spawn_python(code: str, fds: list[int], environment: dict[str, str]) -> int:
     arguments = [sys.executable, *_interpreter_flags(), "-c", code]
     try:
         try:
-            return os.posix_spawn(
-                sys.executable, arguments, environment, file_actions=actions, setsid=True
-            )
+            return os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True)
         except NotImplementedError:  # an old C library
-            return os.posix_spawn(
-                sys.executable, arguments, environment, file_actions=actions, setpgroup=0
-            )
+            return os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setpgroup=0)
     finally:
         for fd in high:
             os.close(fd)

@@ -99,10 +99,11 @@ class _Template:
 def _spawn(control: int, preload: tuple[str, ...], environment: dict[str, str]) -> int:
     """Start a template process; returns its process id."""
     path = [package_home(), *(entry for entry in sys.path if entry)] if preload else [package_home()]
-    code = (
-        "import sys; sys.path[0:1] = %r; "
-        "from allcores.lanes.start.template_main import main; main(3, %d, %r)"
-    ) % (path, os.getpid(), list(preload))
+    code = ("import sys; sys.path[0:1] = %r; from allcores.lanes.start.template_main import main; main(3, %d, %r)") % (
+        path,
+        os.getpid(),
+        list(preload),
+    )
     return spawn_python(code, [control], environment)
 
 
@@ -148,12 +149,12 @@ class TemplateStarter:
         assert self._connection is not None
         return self._connection
 
-    def start(self, worker: Any, connection: int, control: int) -> None:
+    def start(self, worker: Any, fds: list[int]) -> None:
         """Start a worker.
 
         Args:
             worker: told of ``started(pid, pidfd)`` and ``exited(death)``.
-            connection, control: descriptors for `run_worker`.
+            fds: descriptors for `run_worker`.
 
         Raises:
             OSError: no template can be had.
@@ -166,11 +167,11 @@ class TemplateStarter:
             message = pickle.dumps(("start", worker.number, surroundings))
             self._waiting[worker.number] = worker
             try:
-                socket.send_fds(channel, [message], [connection, control])
+                socket.send_fds(channel, [message], fds)
             except (BrokenPipeError, ConnectionError):
                 self._disconnect()
                 channel = self._connect()
-                socket.send_fds(channel, [message], [connection, control])
+                socket.send_fds(channel, [message], fds)
             if channel is not known or not self._watched:
                 self._watch(channel)
 
@@ -226,7 +227,9 @@ class TemplateStarter:
             self._template_died(channel)
             return
         event, number, *details = pickle.loads(data)
-        worker = self._waiting.get(number)
+        worker: Any = self._waiting.get(number)
+        if worker is None:
+            return
         if event == "started":
             worker.started(details[0], fds[0])
         elif event == "ended":

@@ -25,6 +25,7 @@ import time
 import traceback
 import warnings
 
+from allcores.lanes.family import children, descendants
 from allcores.lanes.start import bootstrap
 
 __all__ = ["main"]
@@ -120,9 +121,7 @@ class Template:
 
     def _accept(self) -> None:
         data, fds, _, _ = socket.recv_fds(self._control, 65536, 1)
-        if not data:
-            self._end()
-        elif data == b"quit":
+        if not data or data == b"quit":
             self._end()
         elif fds:
             connection = socket.socket(fileno=fds[0])
@@ -133,10 +132,10 @@ class Template:
         """Kill all that descends from this process, and end."""
         give_up = time.monotonic() + _LAST_EFFORT
         while time.monotonic() < give_up:
-            children = _children(os.getpid())
-            if not children:
+            left = children(os.getpid())
+            if not left:
                 break
-            for pid in children:
+            for pid in left:
                 _signal(pid, signal.SIGKILL)
             # Children of those just killed come to this process, and are killed in the next turn.
             try:
@@ -151,7 +150,7 @@ class Template:
 
     def _serve(self, client: Client) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(client.connection, 1 << 20, 2)
+            data, fds, _, _ = socket.recv_fds(client.connection, 1 << 20, 4)
         except ConnectionError:
             data, fds = b"", []
         if not data:
@@ -195,7 +194,7 @@ class Template:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self._close_all()
             surroundings.enter()
-            bootstrap.run_worker(fds[0], fds[1])
+            bootstrap.run_worker(fds)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -233,7 +232,7 @@ class Template:
 
     def _kill_orphans(self) -> None:
         """End, politely first, what workers that are gone have left behind."""
-        for pid in _children(os.getpid()):
+        for pid in children(os.getpid()):
             if pid not in self._owner and pid not in self._doomed:
                 self._kill_tree(pid, GRACE)
 
@@ -245,14 +244,14 @@ class Template:
     def _kill_tree(self, pid: int, grace: float) -> None:
         """End a process and all that descends from it."""
         if grace:
-            for member in [pid, *_descendants(pid)]:
+            for member in [pid, *descendants(pid)]:
                 _signal(member, signal.SIGTERM)
                 _signal(member, signal.SIGCONT)  # a stopped process takes no other signal
             self._doomed[pid] = time.monotonic() + grace
         else:
             # Its descendants come to this process when it ends, and are dealt with then.
             self._doomed.pop(pid, None)
-            for member in [pid, *_descendants(pid)]:
+            for member in [pid, *descendants(pid)]:
                 _signal(member, signal.SIGKILL)
 
     def _kill_due(self) -> None:
@@ -267,42 +266,6 @@ def _signal(pid: int, number: int) -> None:
     except OSError as error:
         if error.errno != errno.ESRCH:
             raise
-
-
-def _children(pid: int) -> list[int]:
-    """The processes that have `pid` as their parent."""
-    found: list[int] = []
-    try:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children") as file:
-                found += map(int, file.read().split())
-    except FileNotFoundError:
-        return found or _children_by_scan(pid)
-    except OSError:
-        pass
-    return found
-
-
-def _children_by_scan(pid: int) -> list[int]:
-    """The same where the kernel does not list children (CONFIG_PROC_CHILDREN)."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if int(fields[1]) == pid:
-                found.append(int(name))
-    return found
-
-
-def _descendants(pid: int) -> list[int]:
-    found = []
-    for child in _children(pid):
-        found += [child, *_descendants(child)]
-    return found
 
 
 def main(control: int, program: int, preload: list[str]) -> None:

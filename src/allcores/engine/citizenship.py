@@ -1,0 +1,151 @@
+"""What makes a worker a good citizen: its log records and warnings are heard, its libraries share the cores."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from allcores.engine.channel import LOG, WARNING
+
+__all__ = ["THREAD_VARIABLES", "Reporting", "limit_threads", "take_log", "take_warning"]
+
+#: What tells the numeric libraries, when they are loaded, how many threads to use.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+_Send = Callable[[int, bytes], None]
+
+
+@dataclass
+class Reporting:
+    """How loggers and warnings are set up in the program, for workers to do alike.
+
+    Attributes:
+        levels: the level of each logger that has one, by name; the root's is ``""``.
+        filters: pickled `warnings.filters`; empty where they cannot be pickled.
+    """
+
+    levels: dict[str, int] = field(default_factory=dict)
+    filters: bytes = b""
+
+    @classmethod
+    def here(cls) -> Reporting:
+        """As it is in this process now."""
+        root = logging.getLogger()
+        levels = {"": root.level}
+        for name, logger in list(root.manager.loggerDict.items()):
+            if isinstance(logger, logging.Logger) and logger.level != logging.NOTSET:
+                levels[name] = logger.level
+        try:
+            filters = pickle.dumps(list(warnings.filters))
+        except Exception:
+            filters = b""
+        return cls(levels, filters)
+
+    def install(self, send: _Send) -> None:
+        """Set this process up alike, with everything going to `send`."""
+        for name, level in self.levels.items():
+            logging.getLogger(name or None).setLevel(level)
+        root = logging.getLogger()
+        for handler in list(root.handlers):  # inherited by a fork; the program's own are the ones that count
+            root.removeHandler(handler)
+        root.addHandler(_Forwarder(send))
+        if self.filters:
+            try:
+                warnings.filters[:] = pickle.loads(self.filters)  # type: ignore[index]
+                warnings._filters_mutated()  # type: ignore[attr-defined]
+            except Exception:
+                pass  # a category that cannot be imported here: the interpreter's own filters stay
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: Any = None,
+            line: str | None = None,
+        ) -> None:
+            try:
+                body = pickle.dumps((message, category, filename, lineno))
+                pickle.loads(body)
+            except Exception:
+                body = pickle.dumps((str(message), UserWarning, filename, lineno))
+            send(WARNING, body)
+
+        warnings.showwarning = show
+
+
+class _Forwarder(logging.Handler):
+    """Sends records to the program, whose handlers deal with them."""
+
+    def __init__(self, send: _Send) -> None:
+        super().__init__()
+        self._send = send
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            attributes = dict(record.__dict__)
+            attributes["msg"] = record.getMessage()
+            attributes["args"] = None
+            if record.exc_info:
+                attributes["exc_text"] = logging.Formatter().formatException(record.exc_info)
+                attributes["exc_info"] = None
+            try:
+                body = pickle.dumps(attributes)
+            except Exception:
+                body = pickle.dumps({name: _picklable(value) for name, value in attributes.items()})
+            self._send(LOG, body)
+        except Exception:
+            self.handleError(record)
+
+
+def _picklable(value: Any) -> Any:
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return repr(value)
+    return value
+
+
+def take_log(body: bytes | memoryview) -> None:
+    """Give a worker's log record to the handlers of this process."""
+    record = logging.makeLogRecord(pickle.loads(body))
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)
+
+
+def take_warning(body: bytes | memoryview) -> None:
+    """Show a worker's warning in this process, where whoever records warnings finds it."""
+    message, category, filename, lineno = pickle.loads(body)
+    warnings.showwarning(message, category, filename, lineno)
+
+
+def limit_threads(count: int) -> None:
+    """Let the numeric libraries of this process use `count` threads each.
+
+    Libraries that are loaded later read the environment, where a number that the user has set stands as it is.
+    Those loaded already are told through threadpoolctl, where that is installed.
+    """
+    if not count or any(name in os.environ for name in THREAD_VARIABLES):
+        return
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(count)
+    if "numpy" in sys.modules or "scipy" in sys.modules:
+        try:
+            from threadpoolctl import threadpool_limits
+        except ImportError:
+            return
+        threadpool_limits(count)
