@@ -179,8 +179,7 @@ def environment_lines(results):
     versions = ", ".join(f"{name} {number}" for name, number in place["versions"].items())
     return [
         f"{place['date']}; {place['cpu']}, {place['cores']} usable cores; {place['kernel']}",
-        f"{place['python']}, default start method {place['start_method']}"
-        + (f"; {versions}" if versions else ""),
+        f"{place['python']}, default start method {place['start_method']}" + (f"; {versions}" if versions else ""),
         f"{settings['workers']} workers, rounds: {settings['rounds']}"
         + ("; QUICK: sizes too small to be quoted" if settings["quick"] else ""),
         f"load average {place['load_before']} before the run and {place['load_after']} at its end",

@@ -21,8 +21,7 @@ def standard_library() -> list[str]:
     return [
         entry.path
         for entry in os.scandir(folder)
-        if entry.name not in {"site-packages", "dist-packages"}
-        and (entry.is_dir() or entry.name.endswith(".py"))
+        if entry.name not in {"site-packages", "dist-packages"} and (entry.is_dir() or entry.name.endswith(".py"))
     ]
 
 
@@ -58,9 +57,7 @@ def main() -> None:
         rows = list(count_paths(library, include=["*.py"], pool=pool))
         parallel_seconds = time.perf_counter() - start
 
-    counted = {
-        row.path: None if isinstance(row, FileFailure) else (row.lines, row.characters) for row in rows
-    }
+    counted = {row.path: None if isinstance(row, FileFailure) else (row.lines, row.characters) for row in rows}
     if counted != expected:
         raise SystemExit("The two ways disagree, which must not happen. Please report it.")
     print(f"one after the other, open(…).readlines()  {serial_seconds:6.3f} s")

@@ -46,9 +46,7 @@ def _processes() -> dict[int, str]:
 
 
 def _threads() -> dict[int, str]:
-    return {
-        thread.ident or 0: thread.name for thread in threading.enumerate() if thread.name != _LINGERING
-    }
+    return {thread.ident or 0: thread.name for thread in threading.enumerate() if thread.name != _LINGERING}
 
 
 def _descriptors() -> dict[int, str]:
@@ -117,7 +115,7 @@ def pool(engine: str) -> Iterator[Pool]:
     """A pool of two, on each engine in turn."""
     with Pool(2, engine=engine) as pool:
         yield pool
-    pool.join()
+    join(pool)
 
 
 @pytest.fixture
@@ -125,7 +123,7 @@ def processes() -> Iterator[Pool]:
     """A pool of two worker processes, for what makes no sense on other engines."""
     with Pool(2) as pool:
         yield pool
-    pool.join()
+    join(pool)
 
 
 @pytest.fixture
@@ -133,7 +131,15 @@ def one() -> Iterator[Pool]:
     """A pool of one worker process."""
     with Pool(1) as pool:
         yield pool
-    pool.join()
+    join(pool)
+
+
+def join(pool: Pool) -> None:
+    """Join a pool; where that hangs, fail this test and let the others run."""
+    joining = threading.Thread(target=pool.join, daemon=True)
+    joining.start()
+    joining.join(10)
+    assert not joining.is_alive(), "Pool.join hangs"
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 5.0) -> None:

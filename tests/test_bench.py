@@ -11,9 +11,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-if (
-    str(ROOT) not in sys.path
-):  # `bench` is not installed; `python -m pytest` in the checkout finds it by itself
+if str(ROOT) not in sys.path:  # `bench` is not installed; `python -m pytest` in the checkout finds it by itself
     sys.path.insert(0, str(ROOT))
 
 from bench import __main__ as cli  # noqa: E402
@@ -65,9 +63,7 @@ def test_the_page_and_the_terminal_name_the_machine_and_every_row(quick_run):
 def test_a_peer_is_measured_before_anything_has_been_imported_for_it():
     """The start-up rows would flatter whoever imports what the harness had imported already."""
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import bench.one; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, encoding="utf-8", check=True
-    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, encoding="utf-8", check=True)
     heavy = {"multiprocessing", "pickle", "inspect", "json", "re", "typing", "threading", "dataclasses"}
     assert heavy & set(done.stdout.split()) == set()
 
@@ -86,9 +82,7 @@ def test_the_peers_take_turns_in_every_round():
     told = []
     outcomes = run_row(rows.BY_NAME["map"], [peers.Multiprocessing, peers.Serial], tell=told.append)
     assert told == [
-        f"map: round {number} of 2, {peer.title}"
-        for number in (1, 2)
-        for peer in (peers.Multiprocessing, peers.Serial)
+        f"map: round {number} of 2, {peer.title}" for number in (1, 2) for peer in (peers.Multiprocessing, peers.Serial)
     ]
     assert [len(outcome["rounds"]) for outcome in outcomes.values()] == [2, 2]
 

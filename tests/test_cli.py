@@ -85,9 +85,12 @@ def test_each_file_has_its_line_and_the_totals_and_the_time_follow() -> None:
 
 def test_the_output_is_the_same_for_any_number_of_workers() -> None:
     for number in range(40):
-        make(f"d/{number}.txt", "é line\n" * (number * 100_000 % 700_000))
+        make(f"d/{number}.txt", "é line\n" * (number * 1000 % 7000))
+    for name in ("d/17-large.txt", "d/3-large.txt"):  # enough for a pool
+        make(name, "")
+        os.truncate(name, 150 * 1024 * 1024)
     outputs = [without_time(allcores("count", "d", "-j", jobs).stdout) for jobs in ("1", "2", "3")]
-    assert len(outputs[0]) == 41
+    assert len(outputs[0]) == 43
     assert outputs[0] == outputs[1] == outputs[2]
 
 
@@ -245,9 +248,7 @@ def test_help_needs_neither_the_pool_nor_a_progress_bar() -> None:
         "try: allcores.cli.main(['count', '--help'])\n"
         "except SystemExit: print(*sorted(sys.modules))"
     )
-    modules = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     loaded = set(modules.splitlines()[-1].split())
     assert "allcores.jobs.count.command" in loaded
     assert not loaded & {"tqdm", "allcores.pool", "cloudpickle", "psutil", "numpy"}

@@ -162,9 +162,7 @@ def assert_counts_like_text_mode(data: bytes, block_size: int, gulps: Iterator[i
     block_size=st.integers(4, 12),
     gulps=st.lists(st.integers(1, 12)),
 )
-def test_text_counts_like_text_mode_wherever_it_is_cut(
-    pieces: list[bytes], block_size: int, gulps: list[int]
-) -> None:
+def test_text_counts_like_text_mode_wherever_it_is_cut(pieces: list[bytes], block_size: int, gulps: list[int]) -> None:
     assert_counts_like_text_mode(b"".join(pieces), block_size, iter(gulps))
 
 
@@ -402,10 +400,12 @@ def test_rows_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
 
 
 def test_work_that_is_worth_it_gets_a_pool_of_its_own(tmp_path: Path) -> None:
+    size = 100 * 1024 * 1024
     for name in "abc":
-        (tmp_path / f"{name}.txt").write_bytes(b"a line of text\n" * 4_000_000)
+        (tmp_path / f"{name}.txt").touch()
+        os.truncate(tmp_path / f"{name}.txt", size)
     rows = list(count_paths([tmp_path], processes=2))
-    assert rows == [FileCount(str(tmp_path / f"{name}.txt"), 4_000_000, 56_000_000) for name in "abc"]
+    assert rows == [FileCount(str(tmp_path / f"{name}.txt"), 1, size) for name in "abc"]
 
 
 def test_rows_come_before_the_selection_has_ended(tmp_path: Path, pool: Pool) -> None:

@@ -133,9 +133,14 @@ class Pool:
             BaseException: what the task raised, as `AsyncResult.get` does.
         """
         result = self._single(func, args, kwds, None, None, timeout, retries)
-        if not result.done and (result.policy is not NO_POLICY or not self._scheduler.run_now(result)):
-            self._scheduler.submit(result)
-        return result.get()
+        try:
+            if not result.done and (result.policy is not NO_POLICY or not self._scheduler.run_now(result)):
+                self._scheduler.submit(result)
+            return result.get()
+        except BaseException:
+            if not result.done:
+                result.cancel()  # a Ctrl-C: nobody can fetch the result any more
+            raise
 
     def apply_async(
         self,
@@ -159,9 +164,7 @@ class Pool:
             The result to come.
         """
         result = self._single(func, args, kwds, callback, error_callback, timeout, retries)
-        if result.done:
-            self._scheduler.settlement.complete([result])
-        else:
+        if not result.done:
             self._scheduler.submit(result)
         return result
 
@@ -295,7 +298,8 @@ class Pool:
         assert least is not None
         if self._seeds is not None:
             func, iterable, star = self._seeds.seeded(func, star), self._seeds.number(iterable), False
-        items = iterable if isinstance(iterable, (list, tuple, range)) else list(iterable)
+        # A list is copied: the caller may change it while tasks run.
+        items = iterable if isinstance(iterable, (tuple, range)) else list(iterable)
         scheduler = self._scheduler
         unsendable: Exception | None = None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -29,6 +30,8 @@ def wait_for(call: Call, ready: Callable[[], Any], timeout: float | None) -> boo
         RuntimeError: the caller is a callback of the same pool, and would wait for itself.
     """
     scheduler = call.scheduler
+    if scheduler.pid != os.getpid():
+        raise RuntimeError("this result belongs to the process that this one was forked from; only there it will come")
     deadline = None if timeout is None else time.monotonic() + max(timeout, 0)
     while not ready():
         if scheduler.reactor.inside:
@@ -47,6 +50,9 @@ def wait_for(call: Call, ready: Callable[[], Any], timeout: float | None) -> boo
         if deadline is None:
             gate.acquire()
         elif not gate.acquire(timeout=min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)):
+            with scheduler.lock:
+                if call.waiters is not None and gate.release in call.waiters:
+                    call.waiters.remove(gate.release)
             return bool(ready())
     return True
 
@@ -78,7 +84,7 @@ class AsyncResult(Call):
             raise TimeoutError
         value = self.value
         if type(value) is Failure:
-            raise value.error
+            raise value.renewed()
         return value
 
     def wait(self, timeout: float | None = None) -> None:
@@ -218,11 +224,10 @@ class ResultIterator(Iterator[Any]):
                     raise TimeoutError from None
                 if not call.ready and call.complete:
                     raise StopIteration from None
-        call.fetched += 1
         if call.fetched >= self._source.refill_at:
             self._source.refill()
         if type(value) is Failure:
-            error = value.error
+            error = value.renewed()
             if isinstance(error, StopIteration):
                 # Raised as it is, it would end the iteration in silence.
                 raise RuntimeError("the task raised StopIteration") from error
@@ -332,10 +337,16 @@ class IteratorSource:
         self._stop(None)
 
     def run_unwatched(self) -> None:
-        """Draw everything, and keep no results."""
-        with self._room:
-            self._unwatched = True
-            self._room.notify()
+        """Draw everything; results are dropped as they come."""
+        self._unwatched = True
+        call = self._call
+
+        def drop(_: int) -> None:
+            call.ready.clear()
+            self.refill()
+
+        call.on_progress = drop
+        drop(0)
 
     def _stop(self, error: BaseException | None) -> None:
         with self._room:
@@ -346,36 +357,49 @@ class IteratorSource:
         self._call.scheduler.end_stream(self._call, error)
 
     def _run(self) -> None:
-        call = self._call
-        more = call.scheduler.more
         drawn = 0
         while True:
-            if drawn >= self._limit:
-                with self._room:
-                    while drawn >= self._limit and not self._stopped:
-                        if self._unwatched:
-                            self._limit = drawn + 100
-                            call.ready.clear()
-                        else:
-                            self._room.wait()
-            if self._stopped:
-                return
-            # A chunk that the iterator does not complete is lost with its error, as in the standard pool.
-            chunk: list[Any] = []
-            error: BaseException | None = None
-            try:
-                while len(chunk) < call.least:
-                    chunk.append(next(self._items))
-            except StopIteration:
-                ended = True
-            except BaseException as raised:
-                ended, error, chunk = True, raised, []
-            else:
-                ended = False
-            drawn += len(chunk)
-            if (chunk and not more(call, chunk)) or ended:
+            with self._room:
+                while drawn >= self._limit and not self._stopped:
+                    self._room.wait()
+            while drawn < self._limit:
+                if self._stopped:
+                    return
+                chunk, ended, error = self._draw()
+                drawn += len(chunk)
+                if (chunk and not self._call.scheduler.more(self._call, chunk)) or ended:
+                    self._stop(error)
+                    return
+
+    def _draw(self) -> tuple[list[Any], bool, BaseException | None]:
+        """The next chunk, whether the iterator is at its end, and the error that it ended with.
+
+        A chunk that the iterator does not complete is lost with its error, as in the standard pool.
+        """
+        chunk: list[Any] = []
+        try:
+            while len(chunk) < self._call.least:
+                chunk.append(next(self._items))
+        except StopIteration:
+            return chunk, True, None
+        except BaseException as error:
+            return [], True, error
+        return chunk, False, None
+
+
+class InlineSource(IteratorSource):
+    """Draws items one at a time in the thread that fetches results: for the engine that runs tasks in that thread."""
+
+    def begin(self) -> None:
+        self.refill()
+
+    def refill(self) -> None:
+        call = self._call
+        while not self._stopped and call.drawn <= call.fetched:
+            chunk, ended, error = self._draw()
+            if (chunk and not call.scheduler.more(call, chunk)) or ended:
                 self._stop(error)
-                return
+        self.refill_at = 0
 
 
 def stream(call: StreamCall, items: Iterable[Any], buffersize: int | None) -> ResultIterator:
@@ -387,8 +411,12 @@ def stream(call: StreamCall, items: Iterable[Any], buffersize: int | None) -> Re
         buffersize: how many items may be under way; None for a number that suits the tasks.
     """
     source: SequenceSource | IteratorSource
-    if type(items) in (list, tuple, range):
+    if isinstance(items, list):
+        items = tuple(items)  # the caller may change it while tasks run
+    if type(items) in (tuple, range):
         source = SequenceSource(call, items, buffersize)  # type: ignore[arg-type]
+    elif not call.scheduler.lanes.concurrent:
+        source = InlineSource(call, iter(items), buffersize)
     else:
         source = IteratorSource(call, iter(items), buffersize)
     call.source = source

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from allcores.engine.calls import BulkCall, Call, SingleCall
     from allcores.engine.functions import Function
+    from allcores.engine.outcome import Failure
 
 __all__ = ["Batch", "CallsBatch", "ItemsBatch"]
 
@@ -25,9 +26,10 @@ class Batch:
         sent: when it was given to the lane, by `time.monotonic`.
         timeout: seconds that each of its tasks may run, or None.
         withdrawn: tasks from this position on were taken back before they began.
+        doomed: the position of the task that the lane is being ended for; its outcome is not wanted any more.
     """
 
-    __slots__ = ("consumed", "count", "first", "half", "sent", "settled", "timeout", "withdrawn")
+    __slots__ = ("consumed", "count", "doomed", "first", "half", "sent", "settled", "timeout", "withdrawn")
 
     def __init__(self, count: int, timeout: float | None) -> None:
         self.count = count
@@ -38,6 +40,7 @@ class Batch:
         self.sent = time.monotonic()
         self.timeout = timeout
         self.withdrawn = count
+        self.doomed: int | None = None
 
     @property
     def function(self) -> Function | None:
@@ -46,6 +49,10 @@ class Batch:
 
     def calls_from(self, position: int, stop: int) -> list[tuple[Call, int]]:
         """The tasks at these positions, as the call that each belongs to and its index there."""
+        raise NotImplementedError
+
+    def owners(self) -> Sequence[Call]:
+        """The calls that it has tasks of."""
         raise NotImplementedError
 
     def settle(self, values: list[Any]) -> list[Call]:
@@ -63,6 +70,17 @@ class Batch:
             The calls that must be in the queue now, in order.
         """
         raise NotImplementedError
+
+    def fail_at(self, position: int, failure: Failure) -> list[Call]:
+        """Settle one task that is past its turn, having waited for another attempt.
+
+        Returns:
+            The calls that are complete now.
+        """
+        raise NotImplementedError
+
+    def report_progress(self, count: int) -> None:
+        """Tell who watches that `count` more tasks are done. Called without the lock."""
 
     def describe(self, position: int) -> str:
         """The task at this position, in brief."""
@@ -88,6 +106,9 @@ class CallsBatch(Batch):
     def calls_from(self, position: int, stop: int) -> list[tuple[Call, int]]:
         return [(call, 0) for call in self.calls[position:stop]]
 
+    def owners(self) -> Sequence[Call]:
+        return self.calls
+
     def settle(self, values: list[Any]) -> list[Call]:
         begin = self.settled
         self.settled = end = begin + len(values)
@@ -99,8 +120,13 @@ class CallsBatch(Batch):
     def give_back(self, position: int, stop: int) -> list[Call]:
         return list(self.calls[position:stop])
 
+    def fail_at(self, position: int, failure: Failure) -> list[Call]:
+        call = self.calls[position]
+        call.value = failure
+        return [call]
+
     def describe(self, position: int) -> str:
-        return self.calls[position].describe(0)
+        return self.calls[position].describe()
 
 
 class ItemsBatch(Batch):
@@ -121,6 +147,9 @@ class ItemsBatch(Batch):
     def calls_from(self, position: int, stop: int) -> list[tuple[Call, int]]:
         return [(self.call, self.start + index) for index in range(position, stop)]
 
+    def owners(self) -> Sequence[Call]:
+        return (self.call,)
+
     def settle(self, values: list[Any]) -> list[Call]:
         position = self.settled
         self.settled = position + len(values)
@@ -129,6 +158,13 @@ class ItemsBatch(Batch):
     def give_back(self, position: int, stop: int) -> list[Call]:
         self.call.give_back(self.start + position, self.items[position:stop])
         return [self.call]
+
+    def fail_at(self, position: int, failure: Failure) -> list[Call]:
+        return [self.call] if self.call.put(self.start + position, [failure]) else []
+
+    def report_progress(self, count: int) -> None:
+        if self.call.on_progress is not None:
+            self.call.on_progress(count)
 
     def describe(self, position: int) -> str:
         return self.call.describe_item(self.items[position])

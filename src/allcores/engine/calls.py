@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
+from allcores.engine.batch import ItemsBatch
 from allcores.engine.outcome import Failure
 from allcores.engine.policy import Policy
 
@@ -73,6 +73,13 @@ class Call:
         self.attempts: dict[int, int] | None = None
         self.deaths: dict[int, int] | None = None
 
+    def count_attempt(self, index: int) -> int:
+        """Note that an attempt at a task has failed; returns how many have."""
+        if self.attempts is None:
+            self.attempts = {}
+        self.attempts[index] = attempts = self.attempts.get(index, 0) + 1
+        return attempts
+
     def count_death(self, index: int) -> int:
         """Note that a task has cost a lane; returns how many it has cost."""
         if self.deaths is None:
@@ -83,10 +90,6 @@ class Call:
     @property
     def available(self) -> int:
         """How many tasks can be taken now."""
-        raise NotImplementedError
-
-    def take(self, limit: int) -> Batch:
-        """Take up to `limit` tasks of those `available`, of which there is one at least."""
         raise NotImplementedError
 
     def before_done(self) -> None:
@@ -141,9 +144,6 @@ class SingleCall(Call):
     def available(self) -> int:
         return 1
 
-    def take(self, limit: int) -> Batch:
-        return CallsBatch([self])
-
     def release(self) -> None:
         self.owner = self.payload = None
 
@@ -151,7 +151,7 @@ class SingleCall(Call):
         self.value = Failure(error)
         return True
 
-    def describe(self, index: int) -> str:
+    def describe(self) -> str:
         """The call in brief, such as ``resize('cat.png', 0.5)``."""
         arguments = ""
         if self.payload is not None:
@@ -169,9 +169,11 @@ class BulkCall(Call):
         star: whether an item is the tuple of the function's arguments.
         singly: whether items must be pickled one by one.
         least: the least number of items to take together, where there are so many.
+        on_progress: told how many more tasks are done, or None.
+        on_end: told once all are, or None.
     """
 
-    __slots__ = ("_returned", "least", "singly", "star")
+    __slots__ = ("_returned", "least", "on_end", "on_progress", "singly", "star")
 
     def __init__(
         self,
@@ -186,10 +188,12 @@ class BulkCall(Call):
         self.star = star
         self.singly = False
         self.least = least
+        self.on_progress: Callable[[int], None] | None = None
+        self.on_end: Callable[[], None] | None = None
         self._returned: deque[tuple[int, Sequence[Any]]] = deque()
 
-    def take(self, limit: int) -> Batch:
-        limit = max(limit, self.least)
+    def take(self, limit: int) -> ItemsBatch:
+        """Take up to `limit` tasks of those `available`, of which there is one at least."""
         if self._returned:
             start, items = self._returned.popleft()
             if len(items) > limit:
@@ -198,7 +202,7 @@ class BulkCall(Call):
             return ItemsBatch(self, start, items)
         return self._take_fresh(limit)
 
-    def _take_fresh(self, limit: int) -> Batch:
+    def _take_fresh(self, limit: int) -> ItemsBatch:
         raise NotImplementedError
 
     def give_back(self, start: int, items: Sequence[Any]) -> None:
@@ -223,7 +227,7 @@ class BulkCall(Call):
 class MapCall(BulkCall):
     """A call over a sequence whose outcomes are wanted together."""
 
-    __slots__ = ("_items", "_left", "_taken", "on_end", "on_progress", "values")
+    __slots__ = ("_items", "_left", "_taken", "values")
 
     def __init__(
         self,
@@ -240,14 +244,12 @@ class MapCall(BulkCall):
         self._taken = 0
         self._left = len(items)
         self.values: list[Any] = [None] * len(items)
-        self.on_progress: Callable[[int], None] | None = None
-        self.on_end: Callable[[], None] | None = None
 
     @property
     def available(self) -> int:
         return len(self._items) - self._taken + self._given_back
 
-    def _take_fresh(self, limit: int) -> Batch:
+    def _take_fresh(self, limit: int) -> ItemsBatch:
         start = self._taken
         items = self._items[start : start + limit]
         self._taken = start + len(items)
@@ -256,8 +258,6 @@ class MapCall(BulkCall):
     def put(self, start: int, values: list[Any]) -> bool:
         self.values[start : start + len(values)] = values
         self._left -= len(values)
-        if self.on_progress is not None:
-            self.on_progress(len(values))
         return self._left == 0
 
     def fail_rest(self, error: BaseException) -> bool:
@@ -276,8 +276,6 @@ class MapCall(BulkCall):
         self._items = ()
         self._taken = 0
         self._returned.clear()
-        if self.on_end is not None:
-            self.on_end()
 
 
 class Source(Protocol):
@@ -294,7 +292,6 @@ class StreamCall(BulkCall):
         ordered: whether outcomes are fetched in the order of their items.
         ready: outcomes that can be fetched.
         total: how many items there are; None while that is not known.
-        fetched: how many outcomes have been fetched.
         source: what draws the items.
     """
 
@@ -303,9 +300,6 @@ class StreamCall(BulkCall):
         "_buffer",
         "_next",
         "_taken",
-        "fetched",
-        "on_end",
-        "on_progress",
         "ordered",
         "ready",
         "source",
@@ -326,18 +320,20 @@ class StreamCall(BulkCall):
         self.ordered = ordered
         self.ready: deque[Any] = deque()
         self.total: int | None = None
-        self.fetched = 0
         self.source: Source | None = None
-        self.on_progress: Callable[[int], None] | None = None
-        self.on_end: Callable[[], None] | None = None
         self._buffer: deque[Any] = deque()
         self._taken = 0  # items taken so far, which is also the index of the next one
-        self._next = 0  # the index whose outcome is to be fetched next
+        self._next = 0  # how many outcomes have become ready; if ordered, the index of the next one
         self._ahead: dict[int, list[Any]] = {}  # outcomes that came before their turn, by first index
 
     @property
     def available(self) -> int:
         return len(self._buffer) + self._given_back
+
+    @property
+    def fetched(self) -> int:
+        """How many outcomes have been fetched."""
+        return self._next - len(self.ready)
 
     @property
     def drawn(self) -> int:
@@ -348,7 +344,7 @@ class StreamCall(BulkCall):
         """Add items that wait to be taken."""
         self._buffer.extend(items)
 
-    def _take_fresh(self, limit: int) -> Batch:
+    def _take_fresh(self, limit: int) -> ItemsBatch:
         buffer = self._buffer
         count = min(limit, len(buffer))
         start = self._taken
@@ -368,15 +364,11 @@ class StreamCall(BulkCall):
                 self.ready.extend(following)
                 self._next += len(following)
                 following = self._ahead.pop(self._next, None)
-        if self.on_progress is not None:
-            self.on_progress(len(values))
         return True  # somebody may be waiting for these
 
     def release(self) -> None:
         super().release()
         self.source = None
-        if self.on_end is not None:
-            self.on_end()
 
     @property
     def complete(self) -> bool:

@@ -25,7 +25,8 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
 )
 
-_Send = Callable[[int, bytes], None]
+#: Sends a frame of a kind; False where that cannot be.
+_Send = Callable[[int, bytes], bool]
 
 
 @dataclass
@@ -82,8 +83,10 @@ class Reporting:
                 pickle.loads(body)
             except Exception:
                 body = pickle.dumps((str(message), UserWarning, filename, lineno))
-            send(WARNING, body)
+            if not send(WARNING, body):
+                as_before(message, category, filename, lineno, file, line)
 
+        as_before = warnings.showwarning
         warnings.showwarning = show
 
 
@@ -106,7 +109,8 @@ class _Forwarder(logging.Handler):
                 body = pickle.dumps(attributes)
             except Exception:
                 body = pickle.dumps({name: _picklable(value) for name, value in attributes.items()})
-            self._send(LOG, body)
+            if not self._send(LOG, body) and logging.lastResort is not None:
+                logging.lastResort.handle(record)
         except Exception:
             self.handleError(record)
 

@@ -20,6 +20,9 @@ __all__ = ["Function", "FunctionTable"]
 #: How many functions are remembered. Arbitrary; a program that uses more pays for pickling again.
 _REMEMBERED = 256
 
+#: And how many bytes their pickles may take together.
+_REMEMBERED_BYTES = 32 << 20
+
 _CONSTANTS = (
     type(None),
     bool,
@@ -75,7 +78,8 @@ class FunctionTable:
     def __init__(self) -> None:
         self._known: OrderedDict[int, Function] = OrderedDict()
         self._by_blob: dict[bytes, Function] = {}
-        self.forgotten: list[int] = []
+        self._forgotten: list[int] = []
+        self._size = 0
 
     def find(self, target: Callable[..., Any]) -> Function | None:
         """The function's record, if it was used before and is still what it was."""
@@ -97,7 +101,8 @@ class FunctionTable:
             return known
         snapshot = _Snapshot(target) if by_value else None
         function = Function(next(self._numbers), target, blob, snapshot)
-        if len(self._by_blob) >= _REMEMBERED:
+        self._size += len(blob)
+        while self._by_blob and (len(self._by_blob) >= _REMEMBERED or self._size > _REMEMBERED_BYTES):
             self._drop_oldest()
         self._by_blob[blob] = function
         self._known[id(target)] = function
@@ -108,7 +113,13 @@ class FunctionTable:
         del self._by_blob[blob]
         if self._known.get(id(oldest.target)) is oldest:
             del self._known[id(oldest.target)]
-        self.forgotten.append(oldest.id)
+        self._size -= len(blob)
+        self._forgotten.append(oldest.id)
+
+    def take_forgotten(self) -> list[int]:
+        """The numbers of functions that have been forgotten since this was last asked."""
+        forgotten, self._forgotten = self._forgotten, []
+        return forgotten
 
 
 def describe(target: Callable[..., Any]) -> str:

@@ -115,6 +115,9 @@ class Lane:
         """Whether the calling thread may `exchange`; if so, it must."""
         return False
 
+    def forget(self, function: int) -> None:
+        """The function of this number will not be used for long. Called with the lock."""
+
     def admit(self, batch: Batch) -> None:
         """Number a batch that has been appended to `batches`. Called with the lock."""
 
@@ -158,8 +161,8 @@ class Lane:
 class Lanes(Protocol):
     """Makes lanes of one kind, and knows the form in which they take arguments."""
 
-    #: whether arguments and results leave the process
-    remote: bool
+    #: whether tasks run while the caller does something else
+    concurrent: bool
 
     def make(self, scheduler: Scheduler, number: int) -> Lane:
         """A new lane, not started."""

@@ -31,10 +31,15 @@ PLAIN = frozenset({int, float, bool, type(None), str, bytes, complex})
 class Failure:
     """What stands in the place of a result when there is none: the error to raise."""
 
-    __slots__ = ("error",)
+    __slots__ = ("_traceback", "error")
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+        self._traceback = error.__traceback__
+
+    def renewed(self) -> BaseException:
+        """The error, without what raising it before has added to its traceback."""
+        return self.error.with_traceback(self._traceback)
 
 
 def pack(value: Any, dumps_by_value: Callable[[Any], bytes]) -> bytes:
@@ -54,7 +59,10 @@ def pack(value: Any, dumps_by_value: Callable[[Any], bytes]) -> bytes:
             inner = dumps_by_value(value)
         except Exception as error:
             return _pack_unpicklable(error, value)
-    return pickle.dumps((inner,), 3)[2:-1]
+    try:
+        return pickle.dumps((inner,), 3)[2:-1]
+    except (OverflowError, MemoryError) as error:  # over 4 GiB
+        return _pack_unpicklable(error, type(value))
 
 
 def _pack_unpicklable(error: Exception, value: Any) -> bytes:

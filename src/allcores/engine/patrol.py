@@ -15,6 +15,7 @@ from allcores.engine.lane import Lane, LaneState
 from allcores.errors import TaskTimeout
 
 if TYPE_CHECKING:
+    from allcores.engine.batch import Batch
     from allcores.engine.reactor import Timer
     from allcores.engine.scheduler import Scheduler
 
@@ -51,8 +52,8 @@ class Patrol:
     def share_out(self) -> None:
         """A lane is idle and nothing waits: take back what long batches hold up."""
         now = time.monotonic()
-        for lane in self._lanes():
-            if self._holds_up(lane) and now - lane.batches[0].sent > LONG:
+        for lane, batch in self._scheduler.busy_lanes():
+            if now - batch.sent > LONG and self._holds_up(lane, batch):
                 self._scheduler.take_back(lane)
 
     def _round(self) -> None:
@@ -69,10 +70,7 @@ class Patrol:
         now = time.monotonic()
         moved = False
         nearest: float | None = None
-        for lane in self._lanes():
-            if not lane.batches:
-                continue
-            batch = lane.batches[0]
+        for lane, batch in scheduler.busy_lanes():
             if batch.timeout is not None:
                 due = self._deadline(lane, batch.timeout, now)
                 nearest = due if nearest is None else min(nearest, due)
@@ -88,16 +86,17 @@ class Patrol:
                 moved |= batch.settled != before
         if scheduler.hungry:
             self.share_out()
+        busy = scheduler.busy_lanes()
+        held = any(self._holds_up(lane, batch) for lane, batch in busy)
+        self._pause = SHORTEST if moved or not held else min(self._pause * 1.5, LONGEST)
         with scheduler.lock:
             self._timer = None
-            if not any(self._worth_a_look(lane) for lane in self._lanes()):
-                self._pause = SHORTEST
+            if not any(self._worth_a_look(lane, batch) for lane, batch in busy):
                 return
-            self._pause = SHORTEST if moved else min(self._pause * 1.5, LONGEST)
-            pause = self._pause
+            when = now + self._pause if held or nearest is None else nearest
             if nearest is not None:
-                pause = min(pause, max(nearest - now, 0.001)) if self._anything_held() else max(nearest - now, 0.001)
-            self._timer = scheduler.reactor.call_at(now + pause, self._round)
+                when = min(when, nearest)
+            self._timer = scheduler.reactor.call_at(max(when, now + 0.001), self._round)
 
     def _deadline(self, lane: Lane, timeout: float, now: float) -> float:
         """When to look again whether the lane's task is past its limit, which is seen to here."""
@@ -109,30 +108,20 @@ class Patrol:
         self._scheduler.overdue(lane, timeout, since)
         return now + GRACE
 
-    def _lanes(self) -> list[Lane]:
-        return self._scheduler.busy_lanes()
-
-    def _anything_held(self) -> bool:
-        return any(self._holds_up(lane) for lane in self._lanes())
-
-    def _worth_a_look(self, lane: Lane) -> bool:
-        batches = lane.batches
-        return bool(batches) and (
-            batches[0].timeout is not None
-            or batches[0].count > 1
-            or len(batches) > 1
+    def _worth_a_look(self, lane: Lane, batch: Batch) -> bool:
+        return (
+            batch.timeout is not None
+            or batch.count > 1
+            or len(lane.batches) > 1
             or self._scheduler.memory_limit is not None
         )
 
     @staticmethod
-    def _holds_up(lane: Lane) -> bool:
+    def _holds_up(lane: Lane, batch: Batch) -> bool:
         """Whether a lane has tasks that have not begun."""
-        if lane.state is not LaneState.OPEN or lane.withdrawing or not lane.batches:
+        if lane.state is not LaneState.OPEN or lane.withdrawing:
             return False
-        if len(lane.batches) > 1:
-            return True
-        batch = lane.batches[0]
-        return batch.withdrawn - max(batch.settled, lane.begun(batch)) > 0
+        return len(lane.batches) > 1 or batch.withdrawn - max(batch.settled, lane.begun(batch)) > 0
 
 
 def timeout_error(task: str, timeout: float) -> TaskTimeout:

@@ -192,7 +192,7 @@ class Reactor:
     def _guard(callback: Callable[..., None], *arguments: Any) -> None:
         try:
             callback(*arguments)
-        except Exception:
+        except BaseException:
             _log.exception("allcores: internal error in %r; please report it", callback)
 
     def _close(self) -> None:

@@ -9,6 +9,7 @@ for `run_now`.
 from __future__ import annotations
 
 import enum
+import os
 import threading
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from typing import Any
 
 from allcores.engine import batching
 from allcores.engine.batch import Batch, CallsBatch
-from allcores.engine.calls import Call, SingleCall, StreamCall
+from allcores.engine.calls import BulkCall, Call, SingleCall, StreamCall
 from allcores.engine.functions import Function, FunctionTable
 from allcores.engine.lane import Death, Lane, Lanes, LaneState
 from allcores.engine.ledger import Entry, Ledger
@@ -62,6 +63,7 @@ class Scheduler:
         self.lanes = lanes
         self.size = size
         self.name = name
+        self.pid = os.getpid()
         self.state = PoolState.OPEN
         self.broken: BaseException | None = None
         self.lock = threading.Lock()
@@ -98,6 +100,9 @@ class Scheduler:
             blob, by_value = self.lanes.pickle(target)
             with self.lock:
                 function = self._functions.add(target, blob, by_value)
+                for old in self._functions.take_forgotten():
+                    for lane in self._active:
+                        lane.forget(old)
         return function
 
     def unsendable(self, target: Any) -> Function:
@@ -138,10 +143,8 @@ class Scheduler:
             error: what to raise at the end of its outcomes; None for an ordinary end.
         """
         with self.lock:
-            if call.total is not None:
-                return
-            call.end(error)
             self._streams.discard(call)
+            call.end(error)
             self._end_if_finished()
         self.settlement.complete([call])
 
@@ -244,12 +247,11 @@ class Scheduler:
 
     def _take(self, call: Call, lane: Lane) -> Batch:
         limit = batching.size_of_batch(call.function, self._waiting, len(self._active))
+        if isinstance(call, BulkCall):
+            limit = max(limit, min(call.least, batching.LARGEST))
         if lane.quota is not None:
             limit = min(limit, lane.quota)
-        if isinstance(call, SingleCall):
-            batch: Batch = CallsBatch(self._take_singles(limit))
-        else:
-            batch = call.take(limit)
+        batch = call.take(limit) if isinstance(call, BulkCall) else CallsBatch(self._take_singles(limit))
         self._waiting -= batch.count
         return batch
 
@@ -258,10 +260,13 @@ class Scheduler:
         queue = self._queue
         calls: list[SingleCall] = []
         timeout = queue[0].policy.timeout
+        first = queue[0].function
         while queue and len(calls) < limit:
             call = queue[0]
             if not isinstance(call, SingleCall) or call.policy.timeout != timeout:
                 break
+            if call.function is not first and not 0 < call.function.cost <= first.cost:
+                break  # another function may join if it is known to cost no more
             call.queued = False
             calls.append(call)
             queue.popleft()
@@ -311,10 +316,10 @@ class Scheduler:
         calls = batch.give_back(position, stop)
         each = (stop - position) // len(calls)
         for call in reversed(calls):
-            if call.cancelled or self.state is PoolState.ENDED:
+            if call.cancelled or self.state is PoolState.ENDED or self.broken is not None:
                 if call.queued:
                     self._waiting -= call.available - each
-                if call.fail_rest(_cancelled_error()):
+                if call.fail_rest(self.broken or _cancelled_error()):
                     given_up.append(call)
                 continue
             self._waiting += each
@@ -375,7 +380,8 @@ class Scheduler:
         with self.lock:
             if lane.state is LaneState.ENDED:
                 return
-            failed_start = lane.state is LaneState.STARTING and not death.expected
+            unexpected = not death.expected and lane.killed_for is None
+            failed_start = lane.state is LaneState.STARTING and unexpected
             self._forget(lane)
             for batch in reversed(lane.batches):
                 begun = max(batch.settled, lane.begun(batch))
@@ -389,7 +395,8 @@ class Scheduler:
                 given_up += self._fail_all(self.broken)
         for batch, position in victims:
             batch.settled = position
-            error = lane.killed_for
+            error = lane.killed_for if batch.doomed in (None, position) else None
+            batch.doomed = None
             if error is None:
                 call, index = batch.calls_from(position, position + 1)[0]
                 deaths = call.count_death(index)
@@ -420,7 +427,7 @@ class Scheduler:
         for call in calls:
             call.queued = False
             call.cancelled = True
-        return [call for call in calls if call.fail_rest(error)]
+        return [*self.settlement.abort(error), *(call for call in calls if call.fail_rest(error))]
 
     # What the patrol asks
 
@@ -429,24 +436,30 @@ class Scheduler:
         """Whether a lane could take work and none waits."""
         return not self._queue and (bool(self._idle) or len(self._active) < self.size)
 
-    def busy_lanes(self) -> list[Lane]:
-        """Lanes that have a batch."""
-        return [lane for lane in (*self._active, *self._leaving) if lane.batches]
+    def busy_lanes(self) -> list[tuple[Lane, Batch]]:
+        """Lanes that have a batch, with the one that they run."""
+        with self.lock:
+            return [(lane, lane.batches[0]) for lane in (*self._active, *self._leaving) if lane.batches]
 
     def take_back(self, lane: Lane) -> None:
         """Take from a lane what it has not begun, for others to run."""
-        given_up: list[Call] = []
         with self.lock:
-            if lane.state is not LaneState.OPEN or lane.withdrawing or not lane.batches:
-                return
-            lane.withdrawing = True
-            self._roomy.discard(lane)
-            before = [batch.withdrawn for batch in lane.batches]
-            lane.withdraw()
-            for batch, stop in reversed(list(zip(lane.batches, before, strict=True))):
-                given_up += self._give_back(batch, batch.withdrawn, stop)
+            given_up = self._withdraw(lane)
         self.settlement.complete(given_up)
         self._dispatch()
+
+    def _withdraw(self, lane: Lane) -> list[Call]:
+        """Let a lane begin no further task until it has reported; returns calls given up meanwhile."""
+        given_up: list[Call] = []
+        if lane.state is not LaneState.OPEN or lane.withdrawing or not lane.batches:
+            return given_up
+        lane.withdrawing = True
+        self._roomy.discard(lane)
+        before = [batch.withdrawn for batch in lane.batches]
+        lane.withdraw()
+        for batch, stop in reversed(list(zip(lane.batches, before, strict=True))):
+            given_up += self._give_back(batch, batch.withdrawn, stop)
+        return given_up
 
     def overdue(self, lane: Lane, timeout: float, since: float) -> None:
         """End a lane whose task has run longer than it may."""
@@ -473,12 +486,18 @@ class Scheduler:
         with self.lock:
             if not lane.batches or lane.killed_for is not None:
                 return
-            if since is not None and lane.running_since() != since:
-                return  # that task is done, and another one runs
+            # Nothing may begin any more, or the lane could be on to a task that has done no wrong when it ends.
+            given_up = self._withdraw(lane)
             batch = lane.batches[0]
-            position = min(max(batch.settled, lane.begun(batch) - 1), batch.count - 1)
+            position = lane.begun(batch) - 1
+            guilty = position >= batch.settled and (since is None or lane.running_since() == since)
+            if guilty:
+                batch.doomed = position
+        self.settlement.complete(given_up)
+        if guilty:
             lane.killed_for = error(batch.describe(position))
-        lane.kill(grace)
+            lane.kill(grace)
+        self._dispatch()
 
     # Ending
 
@@ -494,29 +513,28 @@ class Scheduler:
             if call.done or call.cancelled:
                 return not call.done
             call.cancelled = True
+            given_up: list[Call] = []
             if call.queued:
                 self._queue.remove(call)
                 call.queued = False
                 self._waiting -= call.available
-                finished = call.fail_rest(error)
-            else:
-                finished = isinstance(call, StreamCall) and call.fail_rest(error)
-            if isinstance(call, StreamCall):
-                self._streams.discard(call)
-            for lane in (*self._active, *self._leaving):
-                for batch in lane.batches:
-                    running = range(batch.settled, max(batch.settled, lane.begun(batch)))
-                    if any(owner is call for p in running for owner, _ in batch.calls_from(p, p + 1)):
+                if call.fail_rest(error):
+                    given_up.append(call)
+            given_up += self.settlement.abort(error, call)
+            for lane in self._active:
+                if any(owner is call for batch in lane.batches for owner in batch.owners()):
+                    given_up += self._withdraw(lane)
+                    batch = lane.batches[0]
+                    position = lane.begun(batch) - 1
+                    running = batch.calls_from(position, position + 1) if position >= batch.settled else []
+                    if running and running[0][0] is call:
                         lane.killed_for = error
+                        batch.doomed = position
                         doomed.append(lane)
-            holding = [lane for lane in self._active if lane.batches and lane not in doomed]
-        if finished:
-            self.settlement.complete([call])
-        for lane in holding:
-            if any(owner is call for b in lane.batches for owner, _ in b.calls_from(0, b.count)):
-                self.take_back(lane)
+        self.settlement.complete(given_up)
         for lane in doomed:
             lane.kill()
+        self._dispatch()
         return True
 
     def close(self) -> None:
@@ -552,6 +570,8 @@ class Scheduler:
         for stream in streams:
             if stream.source is not None:
                 stream.source.hurry()
+        if self.reactor.inside:  # a callback: the lanes end once it has returned
+            return False
         if not self._ended.wait(timeout):
             return False
         self.reactor.stop(timeout)
@@ -573,8 +593,9 @@ class Scheduler:
                 lane.killed_for = lane.killed_for or _cancelled_error()
                 self.reactor.call_soon(lane.kill)
         if not self._active and not self._leaving and not self._ended.is_set():
-            self._ended.set()
             self.lanes.close()
+            self._ended.set()
+            self.reactor.stop(0)
 
     def abandon(self) -> None:
         """After a fork, in the child: everything is the parent's, and nothing here may touch it."""

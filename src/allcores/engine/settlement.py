@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from allcores.engine.batch import Batch
-from allcores.engine.calls import Call, StreamCall
+from allcores.engine.calls import BulkCall, Call, StreamCall
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
 
@@ -17,9 +17,14 @@ __all__ = ["Settlement"]
 
 _log = logging.getLogger("allcores")
 
+#: A task that waits for another attempt: its batch, and its position there.
+_Pausing = tuple[Batch, int]
+
 
 class Settlement:
     """Hands outcomes to calls.
+
+    What is the caller's own code (callbacks, back-off functions, progress bars) runs without the lock.
 
     Args:
         lock: the scheduler's.
@@ -32,7 +37,7 @@ class Settlement:
         self._reactor = reactor
         self._try_again = try_again
         #: failed tasks that wait for their next attempt
-        self.pausing = 0
+        self.pausing: set[_Pausing] = set()
 
     def settle(self, batch: Batch, values: list[Any], failures: bool) -> None:
         """Hand over the outcomes of a batch's next tasks.
@@ -42,15 +47,20 @@ class Settlement:
             values: an outcome for each.
             failures: whether there is a `Failure` among them.
         """
+        pauses = self._pauses(batch, values) if failures else {}
         with self._lock:
-            if failures:
-                calls, again = self._sift(batch, values)
+            begin = batch.settled
+            if batch.doomed is not None:
+                values = values[: max(0, batch.doomed - begin)]
+            if pauses:
+                calls, again = self._settle_but(batch, values, pauses)
             else:
                 calls, again = batch.settle(values), []
+        batch.report_progress(len(values) - len(again))
         if calls:
             self.complete(calls)
         for pause, position in again:
-            self._later(pause, batch, position)
+            self._later(pause, (batch, position))
 
     def complete(self, calls: Iterable[Call]) -> None:
         """Tell those who wait that these calls have something for them."""
@@ -59,9 +69,12 @@ class Settlement:
             if type(call) is not StreamCall and not call.done:
                 self._guard(call.before_done)
         wake: list[Callable[[], None]] = []
+        ended: list[Callable[[], None]] = []
         with self._lock:
             for call in calls:
                 if not isinstance(call, StreamCall) or call.complete:
+                    if isinstance(call, BulkCall) and call.on_end is not None and not call.done:
+                        ended.append(call.on_end)
                     call.done = True
                     call.release()
                 if call.waiters is not None:
@@ -69,47 +82,74 @@ class Settlement:
                     call.waiters = None
         for waiter in wake:
             waiter()
+        for end in ended:
+            self._guard(end)
 
-    def _sift(self, batch: Batch, values: list[Any]) -> tuple[list[Call], list[tuple[float, int]]]:
-        """Settle outcomes, but for failures that the call's policy wants tried again."""
+    def abort(self, error: BaseException, owner: Call | None = None) -> list[Call]:
+        """Fail tasks that wait for another attempt. Called with the lock.
+
+        Args:
+            error: what they fail with.
+            owner: whose; None for all.
+
+        Returns:
+            The calls that are to be completed.
+        """
+        calls: list[Call] = []
+        for batch, position in list(self.pausing):
+            if owner is None or batch.calls_from(position, position + 1)[0][0] is owner:
+                self.pausing.discard((batch, position))
+                calls += batch.fail_at(position, Failure(error))
+        return calls
+
+    def _pauses(self, batch: Batch, values: list[Any]) -> dict[int, float]:
+        """Which of a batch's next outcomes are failures to be tried again, and after how many seconds."""
+        failed: list[tuple[int, Call, int]] = []
+        with self._lock:
+            for index, value in enumerate(values):
+                if type(value) is Failure:
+                    position = batch.settled + index
+                    call, number = batch.calls_from(position, position + 1)[0]
+                    if call.policy.retry is not None and not call.cancelled:
+                        failed.append((index, call, call.count_attempt(number)))
+        pauses = {}
+        for index, call, attempts in failed:
+            retry = call.policy.retry
+            assert retry is not None
+            try:
+                pause = retry.pause(attempts, values[index].error)
+            except Exception:
+                _log.exception("allcores: the backoff of %r raised; the task is not tried again", retry)
+            else:
+                if pause is not None:
+                    pauses[index] = pause
+        return pauses
+
+    def _settle_but(
+        self, batch: Batch, values: list[Any], pauses: dict[int, float]
+    ) -> tuple[list[Call], list[tuple[float, int]]]:
+        """Settle outcomes, but for those of tasks that are to be tried again."""
         done: list[Call] = []
         again: list[tuple[float, int]] = []
-        offset = batch.settled
-        settled = 0
-        for index, value in enumerate(values):
-            if type(value) is not Failure:
-                continue
-            pause = self._pause(batch, offset + index, value.error)
-            if pause is None:
-                continue
-            done += batch.settle(values[settled:index])
+        begin = 0
+        for index, pause in pauses.items():
+            if index >= len(values):
+                break
+            done += batch.settle(values[begin:index])
+            again.append((pause, batch.settled))
+            self.pausing.add((batch, batch.settled))
             batch.settled += 1
-            settled = index + 1
-            again.append((pause, offset + index))
-            self.pausing += 1
-        done += batch.settle(values[settled:])
+            begin = index + 1
+        done += batch.settle(values[begin:])
         return done, again
 
-    @staticmethod
-    def _pause(batch: Batch, position: int, error: BaseException) -> float | None:
-        call, index = batch.calls_from(position, position + 1)[0]
-        retry = call.policy.retry
-        if retry is None or call.cancelled:
-            return None
-        if call.attempts is None:
-            call.attempts = {}
-        call.attempts[index] = failed = call.attempts.get(index, 0) + 1
-        try:
-            return retry.pause(failed, error)
-        except Exception:
-            _log.exception("allcores: the backoff of %r raised; the task is not tried again", retry)
-            return None
-
-    def _later(self, pause: float, batch: Batch, position: int) -> None:
+    def _later(self, pause: float, task: _Pausing) -> None:
         def again() -> None:
             with self._lock:
-                self.pausing -= 1
-            self._try_again(batch, position)
+                if task not in self.pausing:
+                    return
+                self.pausing.discard(task)
+            self._try_again(*task)
 
         if pause:
             self._reactor.start()
@@ -121,6 +161,6 @@ class Settlement:
     def _guard(callback: Callable[[], None]) -> None:
         try:
             callback()
-        except Exception:
+        except BaseException:
             # The caller's callback is no part of the task: its error must not keep anybody from the outcome.
             _log.exception("allcores: a callback raised")

@@ -6,6 +6,7 @@ Everything imported here is part of every user's start-up time.
 from __future__ import annotations
 
 import itertools
+import os
 import socket
 import sys
 import threading
@@ -87,6 +88,8 @@ class Worker:
     def __init__(self, connection: socket.socket, control: mmap) -> None:
         self._connection = connection
         self._sending = threading.Lock()
+        self._sender = 0  # the thread that sends
+        self._pid = os.getpid()
         block = memoryview(control)
         self._words = block[: ch.HALVES_AT].cast("Q")
         first = ch.HALVES_AT
@@ -173,7 +176,7 @@ class Worker:
         except BaseException as error:
             data, boxed = self._failure(error), True
         else:
-            boxed = type(value) not in PLAIN
+            boxed = type(value) not in PLAIN or _too_large(value)
             data = pack(value, _dumps_by_value) if boxed else dumps(value, 3)[2:-1]
             args = kwds = value = None
         _flush_output()
@@ -186,6 +189,8 @@ class Worker:
         words[ch.WRITTEN] = words[ch.FORMAT] = 0
         # From here on a death counts as the first task's: what it brings along is being loaded.
         words[ch.CLAIM] = sequence
+        if flags & ch.TIMED:
+            words[ch.STARTED] = time.monotonic_ns()
         functions, mode, ids, items = loads(body)
         for function_id, blob in functions:
             self._functions[function_id] = _load_function(blob)
@@ -196,6 +201,8 @@ class Worker:
         run = _Run(sequence, sequence + count, advance, self._halves[1 if flags & ch.SECOND_HALF else 0])
         run.timed = bool(flags & ch.TIMED)
         column = self._columns.get(ids, 0) if type(ids) is int and not run.timed else 0
+        if 8 * count > ch.HALF_SIZE:
+            column = 0
         began = time.monotonic_ns()
         if column:
             column = self._fill_column(run, column)
@@ -223,6 +230,9 @@ class Worker:
         wanted = _NUMBERS[column]
         first, stop, advance = run.current, run.stop, run.advance
         current = first
+        value: Any = None
+        failure: BaseException | None = None
+        fits = True
         # Each line of this loop is paid for by every small task of every user.
         try:
             for current in range(first, stop):
@@ -231,31 +241,27 @@ class Worker:
                     break
                 value = advance()
                 if type(value) is not wanted:
-                    self._leave_column(run, current, column, self._pack(run, value))
-                    return 0
+                    fits = False
+                    break
                 try:
                     numbers[current - first] = value
                 except ValueError:  # an integer of more than 8 bytes
-                    self._leave_column(run, current, column, self._pack(run, value))
-                    return 0
+                    fits = False
+                    break
             else:
                 current = stop
         except BaseException as error:
-            run.boxed = True
-            self._leave_column(run, current, column, self._failure(error))
-            return 0
+            failure = error
         run.position = 8 * (current - first)
         run.current = current
-        return column
-
-    def _leave_column(self, run: _Run, current: int, column: int, pending: bytes) -> None:
-        """Report a column that is over; a stream follows it in the half."""
-        run.position = 8 * (current - run.current)
-        run.current = current
-        run.pending = pending
+        if fits and failure is None:
+            return column
+        # What has come is no such number: the column ends here, and a stream follows it in the half.
+        run.pending = self._pack(run, value) if failure is None else self._pack_failure(run, failure)
         self._report(current, 0, 0, run.position, column << ch.COLUMN_SHIFT, b"")
-        self._words[ch.WRITTEN] = run.position
-        self._words[ch.FORMAT] = 0
+        words[ch.WRITTEN] = run.position
+        words[ch.FORMAT] = 0
+        return 0
 
     def _fill_stream(self, run: _Run, began: int) -> None:
         """Run the tasks that are left, writing outcomes of any kind."""
@@ -271,8 +277,7 @@ class Worker:
                 try:
                     value = advance()
                 except BaseException as error:
-                    run.boxed = True
-                    data = self._failure(error)
+                    data = self._pack_failure(run, error)
                 else:
                     data = self._pack(run, value)
                     value = None
@@ -292,10 +297,15 @@ class Worker:
     @staticmethod
     def _pack(run: _Run, value: Any) -> bytes:
         run.last_kind = type(value)
-        if run.last_kind in PLAIN:
+        if run.last_kind in PLAIN and not _too_large(value):
             return dumps(value, 3)[2:-1]
         run.boxed = True
         return pack(value, _dumps_by_value)
+
+    def _pack_failure(self, run: _Run, error: BaseException) -> bytes:
+        run.last_kind = object
+        run.boxed = True
+        return self._failure(error)
 
     def _apply(self, mode: int, ids: Any, items: Any) -> Callable[[], Any] | None:
         """An iterator's ``__next__`` that runs one task a call, or None where the items cannot be unpickled."""
@@ -331,11 +341,21 @@ class Worker:
 
     def _send(self, kind: int, sequence: int, count: int, body: bytes) -> None:
         with self._sending:
+            self._sender = threading.get_ident()
             self._connection.sendall(frame(kind, sequence, count, 0, body))
+            self._sender = 0
 
-    def _send_report(self, kind: int, body: bytes) -> None:
-        """Send a log record or a warning; any thread of the worker may."""
+    def _send_report(self, kind: int, body: bytes) -> bool:
+        """Send a log record or a warning; any thread of the worker may.
+
+        Returns:
+            False where that cannot be: in a process that a task has forked, or in a signal handler that has
+            interrupted another frame.
+        """
+        if os.getpid() != self._pid or self._sender == threading.get_ident():
+            return False
         self._send(kind, 0, 0, body)
+        return True
 
     def _receive(self) -> Frame:
         """Wait for the next frame. Its body is valid until the next call."""
@@ -359,6 +379,11 @@ def _load_function(blob: bytes) -> Callable[..., Any]:
 
         return unavailable
     return function
+
+
+def _too_large(value: Any) -> bool:
+    """Whether a plain value is too large for protocol 3."""
+    return type(value) in (str, bytes) and len(value) > 1 << 30
 
 
 def _dumps_by_value(value: Any) -> bytes:

@@ -20,7 +20,7 @@ Task = tuple[Callable[..., object], tuple[Any, ...]]
 class LocalLanes:
     """Nothing is pickled: functions and arguments are passed as they are."""
 
-    remote = False
+    concurrent = True
 
     def __init__(self, initializer: Task | None, finalizer: Task | None) -> None:
         self.initializer = initializer
@@ -104,7 +104,8 @@ class LocalLane(Lane):
                 return  # given up meanwhile: the outcome comes too late
             self.scheduler.settlement.settle(batch, [outcome], type(outcome) is Failure)
         self._begun = 0
-        self.scheduler.batch_over(self, batch, time.monotonic_ns() - began)
+        if batch.doomed is None:  # a lane that is being ended gets no more work
+            self.scheduler.batch_over(self, batch, time.monotonic_ns() - began)
 
     def _is_given_up(self) -> bool:
         return self.state is LaneState.ENDED

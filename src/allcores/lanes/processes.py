@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import pickle
@@ -29,6 +30,8 @@ from allcores.engine.worker import Setup
 from allcores.lanes.family import resident
 from allcores.lanes.output import Output
 
+_log = logging.getLogger("allcores")
+
 __all__ = ["ProcessLane", "ProcessLanes", "Starter"]
 
 #: A worker that a signal has stopped is waited for this long, in seconds, for somebody to continue it.
@@ -36,7 +39,7 @@ STOPPED_FOR = 5.0
 
 Task = tuple[Callable[..., object], tuple[Any, ...]]
 
-_NOW = socket.MSG_DONTWAIT if hasattr(socket, "MSG_DONTWAIT") else 0
+_NOW = socket.MSG_DONTWAIT
 
 
 class Starter(Protocol):
@@ -74,7 +77,7 @@ class ProcessLanes:
         Exception: the initializer or its arguments cannot be pickled.
     """
 
-    remote = True
+    concurrent = True
 
     def __init__(self, starter: Starter, name: str, initializer: Task | None, finalizer: Task | None) -> None:
         self.starter = starter
@@ -128,8 +131,10 @@ class ProcessLane(Lane):
     __slots__ = (
         "_armed",
         "_codec",
+        "_control",
         "_death",
         "_eof",
+        "_forgotten",
         "_frames",
         "_halves",
         "_known",
@@ -138,7 +143,6 @@ class ProcessLane(Lane):
         "_note",
         "_outbox",
         "_outputs",
-        "_pidfd",
         "_printed",
         "_reading",
         "_setup",
@@ -161,7 +165,6 @@ class ProcessLane(Lane):
         self._starter = lanes.starter
         self._codec = lanes.codec
         self._setup = setup
-        self._pidfd = -1
         self._socket: socket.socket = None  # type: ignore[assignment]  # until it starts
         self._reading = threading.Lock()
         self._writing = threading.Lock()
@@ -175,6 +178,7 @@ class ProcessLane(Lane):
         self._stopped: Timer | None = None
         self._note = ""
         self._known: set[int] = set()
+        self._forgotten: list[int] = []
         self._next = 1
         self._next_half = 0
 
@@ -191,6 +195,10 @@ class ProcessLane(Lane):
                 theirs.append(write)
                 self._outputs.append(Output(name, read))
             self._frames = FrameReader(self._socket)
+            self._armed = True
+            self.scheduler.reactor.watch(self._socket.fileno(), self._on_event)
+            for output in self._outputs:
+                self.scheduler.reactor.watch(output.fd, partial(self._on_output, output))
             self._starter.start(self, theirs)
         except OSError as error:
             self._close()
@@ -200,10 +208,6 @@ class ProcessLane(Lane):
         finally:
             for fd in theirs:
                 os.close(fd)
-        self._armed = True
-        self.scheduler.reactor.watch(self._socket.fileno(), self._on_event)
-        for output in self._outputs:
-            self.scheduler.reactor.watch(output.fd, partial(self._on_output, output))
         self._write(frame(ch.SETUP, body=pickle.dumps(self._setup)))
 
     def _make_control_block(self) -> int:
@@ -214,20 +218,20 @@ class ProcessLane(Lane):
                 fd = os.dup(file.fileno())
         try:
             os.ftruncate(fd, ch.CONTROL_SIZE)
-            block = memoryview(mmap.mmap(fd, ch.CONTROL_SIZE))
+            self._control = mmap.mmap(fd, ch.CONTROL_SIZE)
         except BaseException:
             os.close(fd)
             raise
-        self._words = block[: ch.HALVES_AT].cast("Q")
-        self._words[ch.LIMIT] = ch.NO_LIMIT
         middle = ch.HALVES_AT + ch.HALF_SIZE
-        self._halves = (block[ch.HALVES_AT : middle], block[middle:])
+        with memoryview(self._control) as block:
+            self._words = block[: ch.HALVES_AT].cast("Q")
+            self._halves = (block[ch.HALVES_AT : middle], block[middle:])
+        self._words[ch.LIMIT] = ch.NO_LIMIT
         return fd
 
-    def started(self, pid: int, pidfd: int) -> None:
+    def started(self, pid: int) -> None:
         """The starter has made the process."""
         self.pid = pid
-        self._pidfd = pidfd
         if self.kill_wanted is not None:
             self._starter.kill(self, self.kill_wanted)
 
@@ -248,7 +252,8 @@ class ProcessLane(Lane):
         assert death is not None
         self._read(until_empty=True)
         if self.batches:
-            self._collect_from_half(self.batches[0])
+            batch = self.batches[0]
+            self._take_written(batch, self._written(batch))
         self._close()
         death.stderr = self._outputs[1].tail
         death.note = self._note
@@ -257,6 +262,14 @@ class ProcessLane(Lane):
         if self._setup_failure is not None:
             death.setup = self._setup_failure
         self.scheduler.lane_ended(self, death)
+        self._unmap()
+
+    def _unmap(self) -> None:
+        """Let go of the control block at once, whoever may still hold this lane (a traceback, say)."""
+        with self.scheduler.lock:
+            for view in (self._words, *self._halves):
+                view.release()
+            self._control.close()
 
     def _close(self) -> None:
         """Close every descriptor."""
@@ -266,9 +279,6 @@ class ProcessLane(Lane):
         for output in self._outputs:
             self.scheduler.reactor.unwatch(output.fd)
             output.close()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
 
     def stopped(self, is_stopped: bool) -> None:
         """The process has been stopped by a signal, or continued. Called in the reactor's thread."""
@@ -304,12 +314,24 @@ class ProcessLane(Lane):
         self._next_half ^= 1
         batch.sent = time.monotonic()
 
+    def forget(self, function: int) -> None:
+        if function in self._known:
+            self._forgotten.append(function)
+
     def send(self, batch: Batch) -> None:
         with self._writing:
             if not self._armed:
                 self._armed = True
                 self._update_events()
+        if self._forgotten:
+            self._send_forgotten()
         self._write(self._encode(batch))
+
+    def _send_forgotten(self) -> None:
+        with self.scheduler.lock:
+            forgotten, self._forgotten = self._forgotten, []
+            self._known.difference_update(forgotten)
+        self._write(frame(ch.FORGET, body=pickle.dumps(forgotten)))
 
     def _encode(self, batch: Batch) -> bytes:
         flags = ch.TIMED if batch.timeout is not None else 0
@@ -387,7 +409,7 @@ class ProcessLane(Lane):
         events = (READABLE if self._armed and not self._eof else 0) | (WRITABLE if self._outbox else 0)
         try:
             self.scheduler.reactor.change(self._socket.fileno(), events)
-        except OSError:
+        except (OSError, ValueError):
             pass  # closed meanwhile
 
     # Receiving
@@ -405,12 +427,12 @@ class ProcessLane(Lane):
             self._write(self._encode(batch))
             while not over and self._frames.fill():
                 self._handle_frames()
-                over = not self.batches
+                over = batch not in self.batches
         except OSError:
             pass
         finally:
             self._reading.release()
-            if not over:
+            if not over or self.batches:
                 with self._writing:
                     self._armed = True
                     self._update_events()
@@ -424,11 +446,17 @@ class ProcessLane(Lane):
     def _on_event(self, events: int) -> None:
         if events & WRITABLE:
             self._flush()
-        if events & ~WRITABLE and self._reading.acquire(blocking=False):
+        if not events & ~WRITABLE:
+            return
+        if self._reading.acquire(blocking=False):
             try:
                 self._read()
             finally:
                 self._reading.release()
+        else:
+            with self._writing:  # who has borrowed the lane reads, and wants no company
+                self._armed = False
+                self._update_events()
 
     def _read(self, until_empty: bool = False) -> None:
         try:
@@ -441,9 +469,8 @@ class ProcessLane(Lane):
         except OSError:
             pass
         self._eof = True
-        if not until_empty:
-            with self._writing:
-                self._update_events()
+        with self._writing:
+            self._update_events()
 
     def _handle_frames(self) -> None:
         if self._words[ch.PRINTED] != self._printed:
@@ -457,12 +484,20 @@ class ProcessLane(Lane):
                 self.scheduler.lane_ready(self)
             elif kind == ch.BROKEN:
                 self._setup_failure = self._read_failure(body)
-            elif kind == ch.LOG:
-                take_log(body)
-            elif kind == ch.WARNING:
-                take_warning(body)
+            elif kind in (ch.LOG, ch.WARNING):
+                self._take_report(kind, body)
             elif kind == ch.UNREADABLE:
                 self._take_unreadable()
+
+    @staticmethod
+    def _take_report(kind: int, body: memoryview) -> None:
+        try:
+            if kind == ch.LOG:
+                take_log(body)
+            else:
+                take_warning(body)
+        except Exception:  # the program's own handlers; what follows in the channel must be read all the same
+            _log.exception("allcores: a worker's log record or warning could not be handled")
 
     def _pass_on_output(self) -> None:
         """What tasks have printed appears before their results do."""
@@ -490,17 +525,17 @@ class ProcessLane(Lane):
         if count:
             values, failures = unpack_stream(body[ch.REPORT.size :], boxed)
             self.scheduler.settlement.settle(batch, values, failures)
-        if flags & ch.LAST:
+        if flags & ch.LAST and batch.doomed is None:  # a lane that is being ended gets no more work
             self.scheduler.batch_over(self, batch, elapsed)
 
     def _take_from_half(self, batch: Batch, position: int, column: int, boxed: bool) -> None:
-        stream = self._halves[batch.half][batch.consumed : position]
         self.bytes_out += position - batch.consumed
+        with self._halves[batch.half][batch.consumed : position] as stream:
+            if column:
+                values, failures = stream.cast(ch.COLUMNS[column]).tolist(), False  # type: ignore[call-overload]
+            else:
+                values, failures = unpack_stream(stream, boxed)
         batch.consumed = position
-        if column:
-            values, failures = stream.cast(ch.COLUMNS[column]).tolist(), False  # type: ignore[call-overload]
-        else:
-            values, failures = unpack_stream(stream, boxed)
         self.scheduler.settlement.settle(batch, values, failures)
 
     def _take_unreadable(self) -> None:
@@ -513,14 +548,17 @@ class ProcessLane(Lane):
     def abandon(self) -> None:
         if self._socket is not None:
             self._socket.close()
-        for fd in (self._pidfd, *(output.fd for output in self._outputs)):
-            if fd >= 0:
-                os.close(fd)
+        for output in self._outputs:
+            if output.fd >= 0:
+                os.close(output.fd)
 
     # Hostages
 
     def begun(self, batch: Batch) -> int:
-        claim = self._words[ch.CLAIM] - batch.first + 1
+        try:
+            claim = self._words[ch.CLAIM] - batch.first + 1
+        except ValueError:  # the lane has ended meanwhile
+            return batch.count
         return min(max(claim, 0), batch.count)
 
     def withdraw(self) -> None:
@@ -534,22 +572,32 @@ class ProcessLane(Lane):
         self._words[ch.LIMIT] = ch.NO_LIMIT
 
     def collect(self) -> None:
-        if self._reading.acquire(blocking=False):
-            try:
-                if self.batches and self._death is None:
-                    barrier()
-                    self._collect_from_half(self.batches[0])
-            finally:
-                self._reading.release()
+        if not self._reading.acquire(blocking=False):
+            return
+        try:
+            if not self.batches or self._death is not None:
+                return
+            batch = self.batches[0]
+            written = self._written(batch)
+            barrier()
+            # Frames that the worker sent before that moment tell of outcomes that come before what is in the half.
+            self._read(until_empty=True)
+            if self.batches and self.batches[0] is batch:
+                self._take_written(batch, written)
+        finally:
+            self._reading.release()
 
-    def _collect_from_half(self, batch: Batch) -> None:
+    def _written(self, batch: Batch) -> tuple[int, int]:
+        """What the worker has written to the half of a batch: up to which byte, and in which format."""
         words = self._words
         column, position = words[ch.FORMAT], words[ch.WRITTEN]
         claim = words[ch.CLAIM]
         if batch.half < 0 or not batch.first <= claim <= batch.first + batch.count:
-            return  # the words tell of another batch
-        if column:
-            position = 8 * (claim - batch.first)
+            return 0, 0  # the words tell of another batch
+        return (8 * (claim - batch.first), column) if column else (position, 0)
+
+    def _take_written(self, batch: Batch, written: tuple[int, int]) -> None:
+        position, column = written
         if position > batch.consumed:
             self._take_from_half(batch, position, column, True)
 

@@ -17,6 +17,8 @@ __all__ = ["SerialLanes"]
 class SerialLanes(LocalLanes):
     """Makes the one lane that there is."""
 
+    concurrent = False
+
     def make(self, scheduler: Scheduler, number: int) -> SerialLane:
         return SerialLane(scheduler, number, self)
 

@@ -17,6 +17,8 @@ from collections.abc import Generator, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from allcores.cpu import cpu_count
+
 from .bundles import Bundle, Outcome, count_bundle, tie_bundles
 from .rows import FileCount, FileFailure, Row
 from .selection import DEFAULT_INCLUDE, Found, Selection
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["count_paths", "count_selection"]
 
-# Less work than this one process finishes before two workers that have yet to start: a quarter of a second.
-_WEIGHT_WORTH_A_POOL = 128 * 1024 * 1024
+# Less work than this one process finishes before workers that have yet to start: some tenths of a second.
+_WEIGHT_WORTH_A_POOL = 256 * 1024 * 1024
 
 _Result = TypeVar("_Result")
 
@@ -80,7 +82,7 @@ def _count(bundles: Iterator[Bundle], processes: int | None, pool: Pool | None) 
         yield from _count_on(pool, bundles)
         return
     head: list[Bundle] = []
-    if processes != 1:
+    if (processes or cpu_count()) > 1:
         weight = 0
         for bundle in bundles:
             head.append(bundle)

@@ -156,21 +156,19 @@ class Selection:
     def _takes_file(self, entry: os.DirEntry[str]) -> bool:
         if entry.inode() in self._settled_inodes and self._real_name(entry.path) in self._settled_names:
             return False
-        kind = None
         if entry.is_symlink() and os.path.isdir(entry.path):
-            kind = "links to folders"
+            self.left_out["links to folders"] += 1
         elif not self._matches(entry.name):
             self.unmatched_endings[os.path.splitext(entry.name)[1]] += 1
-            return False
         elif self._is_hidden(entry):
-            kind = "hidden files"
+            self.left_out["hidden files"] += 1
         elif entry.is_symlink():
-            kind = "links to files"
+            self.left_out["links to files"] += 1
         elif not entry.is_file(follow_symlinks=False):
-            kind = "FIFOs, sockets and devices"
-        if kind:
-            self.left_out[kind] += 1
-        return kind is None
+            self.left_out["FIFOs, sockets and devices"] += 1
+        else:
+            return True
+        return False
 
     def _is_hidden(self, entry: os.DirEntry[str]) -> bool:
         return entry.name.startswith(".") and not self.hidden

@@ -57,7 +57,7 @@ class DirectStarter:
             finally:
                 for fd in fds:
                     os.close(fd)
-            worker.started(pid, -1)
+            worker.started(pid)
             self._watch(worker, pid)
 
         reactor.call_soon(make)

@@ -99,10 +99,10 @@ class _Template:
 def _spawn(control: int, preload: tuple[str, ...], environment: dict[str, str]) -> int:
     """Start a template process; returns its process id."""
     path = [package_home(), *(entry for entry in sys.path if entry)] if preload else [package_home()]
-    code = ("import sys; sys.path[0:1] = %r; from allcores.lanes.start.template_main import main; main(3, %d, %r)") % (
-        path,
-        os.getpid(),
-        list(preload),
+    program, modules = os.getpid(), list(preload)
+    code = (
+        f"import sys; sys.path[0:1] = {path!r}; "
+        f"from allcores.lanes.start.template_main import main; main(3, {program}, {modules!r})"
     )
     return spawn_python(code, [control], environment)
 
@@ -153,7 +153,7 @@ class TemplateStarter:
         """Start a worker.
 
         Args:
-            worker: told of ``started(pid, pidfd)`` and ``exited(death)``.
+            worker: told of ``started(pid)`` and ``exited(death)``.
             fds: descriptors for `run_worker`.
 
         Raises:
@@ -218,11 +218,11 @@ class TemplateStarter:
     def _listen(self, channel: socket.socket) -> None:
         """Take what the template says, in the reactor's thread."""
         try:
-            data, fds, _, _ = socket.recv_fds(channel, 65536, 1, socket.MSG_DONTWAIT)
+            data = channel.recv(65536, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         except OSError:
-            data, fds = b"", []
+            data = b""
         if not data:
             self._template_died(channel)
             return
@@ -231,7 +231,7 @@ class TemplateStarter:
         if worker is None:
             return
         if event == "started":
-            worker.started(details[0], fds[0])
+            worker.started(details[0])
         elif event == "ended":
             del self._waiting[number]
             worker.exited(Death(worker.stopping, exitcode=details[0], peak_memory=details[1]))

@@ -12,7 +12,6 @@ that descends from it and ends.
 
 from __future__ import annotations
 
-import errno
 import gc
 import importlib
 import os
@@ -48,10 +47,10 @@ class Client:
         self.connection = connection
         self.workers: dict[int, int] = {}
 
-    def tell(self, message: tuple[object, ...], fds: list[int]) -> None:
+    def tell(self, message: tuple[object, ...]) -> None:
         """Send a message; a client that is gone is noticed elsewhere."""
         try:
-            socket.send_fds(self.connection, [pickle.dumps(message)], fds)
+            self.connection.send(pickle.dumps(message))
         except OSError:
             pass
 
@@ -68,10 +67,10 @@ class Template:
         if os.getppid() != program:
             os._exit(0)
         bootstrap.prctl(bootstrap.PR_SET_CHILD_SUBREAPER, 1)
-        self._wake_read, wake_write = os.pipe()
+        self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
-        os.set_blocking(wake_write, False)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        os.set_blocking(self._wake_write, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._poll = select.poll()
@@ -174,15 +173,13 @@ class Template:
         try:
             pid = os.fork()
         except OSError as error:
-            client.tell(("refused", number, f"cannot fork: {error}"), [])
+            client.tell(("refused", number, f"cannot fork: {error}"))
         else:
             if pid == 0:
                 self._become_worker(me, surroundings, fds)
             client.workers[pid] = number
             self._owner[pid] = client
-            pidfd = os.pidfd_open(pid)
-            client.tell(("started", number, pid), [pidfd])
-            os.close(pidfd)
+            client.tell(("started", number, pid))
         for fd in fds:
             os.close(fd)
 
@@ -206,6 +203,7 @@ class Template:
             client.connection.close()
         os.close(self._program)
         os.close(self._wake_read)
+        os.close(self._wake_write)
 
     # Ends
 
@@ -220,14 +218,14 @@ class Template:
             client = self._owner.get(pid)
             if os.WIFSTOPPED(status) or os.WIFCONTINUED(status):
                 if client is not None:
-                    client.tell(("stopped", client.workers[pid], os.WIFSTOPPED(status)), [])
+                    client.tell(("stopped", client.workers[pid], os.WIFSTOPPED(status)))
                 continue
             self._doomed.pop(pid, None)
             if client is not None:
                 number = client.workers.pop(pid)
                 del self._owner[pid]
                 code = os.waitstatus_to_exitcode(status)
-                client.tell(("ended", number, code, usage.ru_maxrss * 1024), [])
+                client.tell(("ended", number, code, usage.ru_maxrss * 1024))
             self._kill_orphans()
 
     def _kill_orphans(self) -> None:
@@ -263,9 +261,8 @@ class Template:
 def _signal(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
-    except OSError as error:
-        if error.errno != errno.ESRCH:
-            raise
+    except OSError:
+        pass  # gone, or somebody else's by now (a set-user-id program)
 
 
 def main(control: int, program: int, preload: list[str]) -> None:
