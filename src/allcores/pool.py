@@ -89,14 +89,18 @@ class Pool:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise TypeError(f"seed must be a whole number or None, not {seed!r}")
         self._seeds = Seeds(seed) if seed is not None else None
+        if not isinstance(progress, (bool, dict)):
+            raise TypeError(f"progress must be True, False or a dict of options for tqdm, not {progress!r}")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be text or None, not {name!r}")
         self._progress = progress
         self._name = name or f"allcores-{next(_numbers)}"
         lanes = make_lanes(
             engine,
             name=self._name,
-            initializer=(initializer, tuple(initargs)) if initializer is not None else None,
+            initializer=(initializer, _check_tuple("initargs", initargs)) if initializer is not None else None,
             finalizer=(finalizer, ()) if finalizer is not None else None,
-            preload=tuple(preload),
+            preload=_check_modules(preload),
             context=context,
         )
         assert size is not None
@@ -430,9 +434,10 @@ class Pool:
     def terminate(self) -> None:
         """End all workers at once; tasks that are not done raise `concurrent.futures.CancelledError`."""
         self._closed = True
+        if self._pid != os.getpid():
+            return  # a fork has inherited this object; the workers are the parent's
         self._scheduler.terminate()
-        if self._pid == os.getpid():
-            self._scheduler.join(timeout=10)
+        self._scheduler.join(timeout=10)
 
     def join(self) -> None:
         """Wait until the workers have ended.
@@ -474,6 +479,30 @@ class Pool:
         if self._pid != os.getpid():
             raise RuntimeError("this pool belongs to the process that this one was forked from; make a new one here")
         self._scheduler.check_open()
+
+
+def _check_tuple(name: str, value: Any) -> tuple[Any, ...]:
+    """Return an iterable as a tuple.
+
+    Raises:
+        TypeError: naming the argument.
+    """
+    try:
+        return tuple(value)
+    except TypeError:
+        raise TypeError(f"{name} must be iterable, not {value!r}") from None
+
+
+def _check_modules(preload: Any) -> tuple[str, ...]:
+    """Return names of modules as a tuple.
+
+    Raises:
+        TypeError: there is something else among them, or they are one text.
+    """
+    names = () if isinstance(preload, str) else _check_tuple("preload", preload)
+    if isinstance(preload, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"preload must be names of modules, such as ['numpy'], not {preload!r}")
+    return names
 
 
 def _check_count(name: str, value: Any, none: int | None) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -46,10 +45,19 @@ class _Seeded:
         key, item = numbered
         digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
         random.seed(digest)
-        numpy = sys.modules.get("numpy")
+        numpy = _numpy()
         if numpy is not None:
             numpy.random.seed([int.from_bytes(digest[at : at + 4], "big") for at in range(0, 16, 4)])
         return self.target(*item) if self.star else self.target(item)
+
+
+def _numpy() -> Any:
+    """NumPy, also where only the task is going to import it; None where there is none."""
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy
 
 
 class SeededCall:

@@ -151,7 +151,7 @@ def _load_exception(whole: bytes | None) -> BaseException | None:
         return None
     try:
         error = pickle.loads(whole)
-    except Exception:
+    except BaseException:
         return None
     return error if isinstance(error, BaseException) else None
 
@@ -164,7 +164,7 @@ def _remake_exception(parts: bytes | None) -> BaseException | None:
         error = cls.__new__(cls, *arguments)
         error.args = arguments
         error.__dict__.update(attributes)
-    except Exception:
+    except BaseException:
         return None
     return error if isinstance(error, BaseException) else None
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import logging
 import os
 import select
 import threading
@@ -16,9 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Reactor", "Timer"]
+from allcores.engine.complaints import complain
 
-_log = logging.getLogger("allcores")
+__all__ = ["Reactor", "Timer"]
 
 READABLE = select.EPOLLIN if hasattr(select, "epoll") else select.POLLIN
 WRITABLE = select.EPOLLOUT if hasattr(select, "epoll") else select.POLLOUT
@@ -167,7 +166,8 @@ class Reactor:
                 heapq.heappop(self._timers)
             if not self._timers:
                 return None
-            return max(0.0, self._timers[0][0] - time.monotonic())
+            # The kernel takes no pause of a month; and one that turns out too short costs nothing.
+            return min(max(0.0, self._timers[0][0] - time.monotonic()), 3600.0)
 
     def _run_due(self) -> None:
         if not self._timers:
@@ -193,7 +193,7 @@ class Reactor:
         try:
             callback(*arguments)
         except BaseException:
-            _log.exception("allcores: internal error in %r; please report it", callback)
+            complain("allcores: internal error in %r; please report it", callback)
 
     def _close(self) -> None:
         self._callbacks.clear()

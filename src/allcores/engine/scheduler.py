@@ -603,6 +603,11 @@ class Scheduler:
         self.lock = threading.Lock()
         for lane in (*self._active, *self._leaving):
             lane.abandon()
+        self._active.clear()
+        self._leaving.clear()
+        self._idle.clear()
+        self._queue.clear()
+        self._streams.clear()
         self.lanes.abandon()
         self.reactor.abandon()
         self._ended.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -10,12 +9,11 @@ from typing import Any
 
 from allcores.engine.batch import Batch
 from allcores.engine.calls import BulkCall, Call, StreamCall
+from allcores.engine.complaints import complain
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
 
 __all__ = ["Settlement"]
-
-_log = logging.getLogger("allcores")
 
 #: A task that waits for another attempt: its batch, and its position there.
 _Pausing = tuple[Batch, int]
@@ -119,7 +117,7 @@ class Settlement:
             try:
                 pause = retry.pause(attempts, values[index].error)
             except Exception:
-                _log.exception("allcores: the backoff of %r raised; the task is not tried again", retry)
+                complain("allcores: the backoff of %r raised; the task is not tried again", retry)
             else:
                 if pause is not None:
                     pauses[index] = pause
@@ -163,4 +161,4 @@ class Settlement:
             callback()
         except BaseException:
             # The caller's callback is no part of the task: its error must not keep anybody from the outcome.
-            _log.exception("allcores: a callback raised")
+            complain("allcores: a callback raised")

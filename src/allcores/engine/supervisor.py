@@ -41,7 +41,9 @@ class Supervisor:
         if not too_many and self._in_a_row < MOST_IN_A_ROW:
             return None
         times = f"{self._in_a_row} times in a row" if not too_many else f"{MOST_FAILURES} times"
-        if death.setup is not None:
+        if death.setup is not None and death.pid is None:
+            reason = f"its workers could not be started, {times}; last: {death.setup.error!r}"
+        elif death.setup is not None:
             reason = f"the initializer failed {times}; last: {death.setup.error!r}"
         else:
             reason = f"its workers could not start, {times}; the last one {_how(death)}"

@@ -95,6 +95,7 @@ class Worker:
         first = ch.HALVES_AT
         second = first + ch.HALF_SIZE
         self._halves = (block[first:second], block[second : second + ch.HALF_SIZE])
+        self._numbers = memoryview(b"")  # the column being filled
         self._functions: dict[int, Callable[..., Any]] = {}
         self._columns: dict[int, int] = {}  # by function id: the column that its last results would fit
         self._finalizer: bytes | None = None
@@ -102,6 +103,7 @@ class Worker:
 
     def serve(self) -> None:
         """Run tasks until told to stop, or until the parent is gone."""
+        os.register_at_fork(after_in_child=self._let_go)
         while True:
             try:
                 frame = self._receive()
@@ -109,8 +111,21 @@ class Worker:
                 continue  # a Ctrl-C between tasks is the parent's business
             except (EOFError, ConnectionError):
                 return
-            if not self._handle(*frame):
-                return
+            try:
+                if not self._handle(*frame):
+                    return
+            except BaseException:
+                if os.getpid() == self._pid:
+                    raise
+                # A process that a task has forked has come back from the task; it is no worker.
+                _flush_output()
+                os._exit(0)
+
+    def _let_go(self) -> None:
+        """In a process that a task has forked: what is shared with the parent is the worker's alone."""
+        for view in (self._words, self._numbers, *self._halves):
+            view.release()
+        self._connection.detach()
 
     def _handle(self, kind: int, sequence: int, count: int, flags: int, body: memoryview) -> bool:
         if kind == ch.CALL:
@@ -196,6 +211,7 @@ class Worker:
             self._functions[function_id] = _load_function(blob)
         advance = self._apply(mode, ids, items)
         if advance is None:
+            words[ch.STARTED] = 0
             self._send(ch.UNREADABLE, sequence, count, b"")
             return
         run = _Run(sequence, sequence + count, advance, self._halves[1 if flags & ch.SECOND_HALF else 0])
@@ -225,7 +241,7 @@ class Worker:
             The column; 0 once a task has returned something else, whose outcome then is `run.pending`.
         """
         words = self._words
-        numbers = run.half.cast(ch.COLUMNS[column])  # type: ignore[call-overload]
+        self._numbers = numbers = run.half.cast(ch.COLUMNS[column])  # type: ignore[call-overload]
         words[ch.FORMAT] = column
         wanted = _NUMBERS[column]
         first, stop, advance = run.current, run.stop, run.advance

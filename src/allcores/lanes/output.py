@@ -81,5 +81,5 @@ class Output:
                 encoding = getattr(stream, "encoding", None) or "ascii"
                 stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
-        except (OSError, ValueError):
-            pass  # whoever was to read has gone; the task must not suffer for it
+        except Exception:
+            pass  # whoever was to read has gone, or the program's own stream fails; tasks must not suffer for it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import mmap
 import os
 import pickle
@@ -21,6 +20,7 @@ from allcores.engine.barrier import barrier
 from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
 from allcores.engine.citizenship import Reporting, take_log, take_warning
 from allcores.engine.codec import Codec
+from allcores.engine.complaints import complain
 from allcores.engine.frames import FrameReader, frame
 from allcores.engine.lane import Death, Lane
 from allcores.engine.outcome import Failure, unpack_stream
@@ -29,8 +29,6 @@ from allcores.engine.scheduler import Scheduler
 from allcores.engine.worker import Setup
 from allcores.lanes.family import resident
 from allcores.lanes.output import Output
-
-_log = logging.getLogger("allcores")
 
 __all__ = ["ProcessLane", "ProcessLanes", "Starter"]
 
@@ -319,10 +317,8 @@ class ProcessLane(Lane):
             self._forgotten.append(function)
 
     def send(self, batch: Batch) -> None:
-        with self._writing:
-            if not self._armed:
-                self._armed = True
-                self._update_events()
+        if not self._armed:
+            self._arm(True)
         if self._forgotten:
             self._send_forgotten()
         self._write(self._encode(batch))
@@ -405,6 +401,12 @@ class ProcessLane(Lane):
             if not self._outbox:
                 self._update_events()
 
+    def _arm(self, armed: bool) -> None:
+        """Whether the reactor is to hear of what comes from the worker."""
+        with self._writing:
+            self._armed = armed
+            self._update_events()
+
     def _update_events(self) -> None:
         events = (READABLE if self._armed and not self._eof else 0) | (WRITABLE if self._outbox else 0)
         try:
@@ -420,10 +422,8 @@ class ProcessLane(Lane):
     def exchange(self, batch: Batch) -> None:
         over = False
         try:
-            with self._writing:
-                if self._armed:
-                    self._armed = False
-                    self._update_events()
+            if self._armed:
+                self._arm(False)
             self._write(self._encode(batch))
             while not over and self._frames.fill():
                 self._handle_frames()
@@ -433,9 +433,7 @@ class ProcessLane(Lane):
         finally:
             self._reading.release()
             if not over or self.batches:
-                with self._writing:
-                    self._armed = True
-                    self._update_events()
+                self._arm(True)
             if self._death is not None:
                 self.scheduler.reactor.call_soon(self._finish_late)
 
@@ -454,9 +452,10 @@ class ProcessLane(Lane):
             finally:
                 self._reading.release()
         else:
-            with self._writing:  # who has borrowed the lane reads, and wants no company
-                self._armed = False
-                self._update_events()
+            self._arm(False)  # who has borrowed the lane reads, and wants no company
+            if self._reading.acquire(blocking=False):  # but has just given it back
+                self._reading.release()
+                self._arm(True)
 
     def _read(self, until_empty: bool = False) -> None:
         try:
@@ -497,7 +496,7 @@ class ProcessLane(Lane):
             else:
                 take_warning(body)
         except Exception:  # the program's own handlers; what follows in the channel must be read all the same
-            _log.exception("allcores: a worker's log record or warning could not be handled")
+            complain("allcores: a worker's log record or warning could not be handled")
 
     def _pass_on_output(self) -> None:
         """What tasks have printed appears before their results do."""

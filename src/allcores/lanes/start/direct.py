@@ -107,6 +107,21 @@ class DirectStarter:
 
             threading.Thread(target=wait, name="allcores-wait", daemon=True).start()
 
+        if sys.platform == "linux":
+            self._look_for_stop(worker, pid, False)
+
+    def _look_for_stop(self, worker: Any, pid: int, was_stopped: bool) -> None:
+        """See now and then whether a signal has stopped the worker; only a parent that waits would be told."""
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                is_stopped = file.read().rpartition(")")[2].split()[0] == "T"
+        except OSError:
+            return  # it has ended
+        if is_stopped != was_stopped:
+            worker.stopped(is_stopped)
+        assert self._reactor is not None
+        self._reactor.call_at(time.monotonic() + 2.0, lambda: self._look_for_stop(worker, pid, is_stopped))
+
     def kill(self, worker: Any, grace: float) -> None:
         pid = worker.pid
         family = _family(pid)

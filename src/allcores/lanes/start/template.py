@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
+import signal
 import socket
 import sys
 import threading
@@ -250,6 +251,11 @@ class TemplateStarter:
             orphans = list(self._waiting.values())
             self._waiting.clear()
         for worker in orphans:
+            if worker.pid is not None:
+                try:
+                    os.killpg(worker.pid, signal.SIGKILL)  # what its tasks have started is nobody's now
+                except OSError:
+                    pass
             worker.exited(Death(worker.stopping, exitcode=-9))
 
 

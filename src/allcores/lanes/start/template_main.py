@@ -63,7 +63,10 @@ class Template:
         self._clients: dict[int, Client] = {}
         self._owner: dict[int, Client] = {}  # of each worker, by process id
         self._doomed: dict[int, float] = {}  # process id to the time of its SIGKILL
-        self._program = os.pidfd_open(program)
+        try:
+            self._program = os.pidfd_open(program)
+        except ProcessLookupError:
+            os._exit(0)
         if os.getppid() != program:
             os._exit(0)
         bootstrap.prctl(bootstrap.PR_SET_CHILD_SUBREAPER, 1)
