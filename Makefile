@@ -43,6 +43,9 @@ lint: $(VENV)/.lint ## style and types
 	$(BIN)/ruff format --check src tests bench examples
 	$(BIN)/mypy
 
+storm: $(VENV)/.test ## 50,000 tasks while another process kills workers; SEEDS=10 runs ten storms
+	$(BIN)/python -m tests.storm --seeds $(or $(SEEDS),1) --seed $(or $(SEED),1) --tasks $(or $(TASKS),50000)
+
 bench: $(VENV)/.bench ## measure against the peers; writes docs/benchmarks.md
 	$(BIN)/python -m bench
 

@@ -11,10 +11,12 @@ from allcores.errors import PoolBroken, WorkerDied, signal_name
 __all__ = ["Supervisor"]
 
 #: As an Erlang/OTP supervisor counts restarts: this many failed starts in this many seconds are too many; so is
-#: the smaller number one behind the other.
+#: the smaller numbers one behind the other: the first for a set-up that fails, the second for starting workers that
+#: die, which somebody else may have killed.
 MOST_FAILURES = 10
 WITHIN_SECONDS = 5.0
 MOST_IN_A_ROW = 3
+MOST_DEATHS_IN_A_ROW = 8
 
 
 class Supervisor:
@@ -38,7 +40,8 @@ class Supervisor:
         self._failures.append(now)
         self._in_a_row += 1
         too_many = len(self._failures) == MOST_FAILURES and now - self._failures[0] <= WITHIN_SECONDS
-        if not too_many and self._in_a_row < MOST_IN_A_ROW:
+        most = MOST_DEATHS_IN_A_ROW if death.setup is None else MOST_IN_A_ROW
+        if not too_many and self._in_a_row < most:
             return None
         times = f"{self._in_a_row} times in a row" if not too_many else f"{MOST_FAILURES} times"
         if death.setup is not None and death.pid is None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
-__all__ = ["children", "descendants", "resident"]
+__all__ = ["MARK", "children", "descendants", "kill_marked", "resident"]
+
+#: The environment variable that tells which pool's worker a process comes from.
+MARK = "ALLCORES_POOL"
 
 
 def children(pid: int) -> list[int]:
@@ -44,6 +48,26 @@ def descendants(pid: int) -> list[int]:
     for child in children(pid):
         found += [child, *descendants(child)]
     return found
+
+
+def kill_marked(value: str) -> None:
+    """Kill every process whose environment says that it comes from a pool's worker.
+
+    For the case in which nobody is left who knows it as a descendant. A look at each process of the machine.
+
+    Args:
+        value: what `MARK` was set to.
+    """
+    wanted = f"{MARK}={value}".encode()
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    found = wanted in file.read().split(b"\0")
+                if found:
+                    os.kill(int(name), signal.SIGKILL)
+            except OSError:
+                continue
 
 
 def resident(pid: int) -> int:

@@ -321,7 +321,15 @@ class ProcessLane(Lane):
             self._arm(True)
         if self._forgotten:
             self._send_forgotten()
-        self._write(self._encode(batch))
+        try:
+            data = self._encode(batch)
+        except Exception as error:  # no memory, say; whoever dispatches may be innocent of these tasks
+            with self.scheduler.lock:
+                count = batch.withdrawn - batch.settled
+            self.scheduler.settlement.settle(batch, [Failure(error)] * count, True)
+            self.scheduler.batch_over(self, batch, 0)
+        else:
+            self._write(data)
 
     def _send_forgotten(self) -> None:
         with self.scheduler.lock:
@@ -341,7 +349,7 @@ class ProcessLane(Lane):
             function = batch.function
             if function is not None and len(calls) == 1 and function.id in self._known:
                 batch.half = -1
-                return frame(ch.CALL, batch.first, function.id, flags, calls[0].payload)
+                return frame(ch.CALL, batch.first, function.id, flags, calls[0].payload or b"")
             mode = ch.MODE_CALLS
             items = [call.payload for call in calls]
             if function is not None:

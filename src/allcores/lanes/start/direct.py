@@ -18,6 +18,7 @@ from typing import Any
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
+from allcores.lanes.family import MARK, kill_marked
 from allcores.lanes.start.bootstrap import Surroundings, die_with_parent, run_worker
 from allcores.lanes.start.spawn import package_home, spawn_python
 
@@ -37,6 +38,7 @@ class DirectStarter:
 
     def __init__(self, method: str, preload: tuple[str, ...]) -> None:
         self.shares_main = method == "fork"
+        self._mark = f"{os.getpid()}-{time.monotonic_ns()}"
         self._preload = preload
         self._reactor: Reactor | None = None
 
@@ -50,7 +52,8 @@ class DirectStarter:
 
         def make() -> None:
             try:
-                pid = self._fork(fds) if self.shares_main else self._spawn(fds)
+                mark = f"{self._mark}-{worker.number}"
+                pid = self._fork(fds, mark) if self.shares_main else self._spawn(fds, mark)
             except OSError as error:
                 worker.exited(Death(False, setup=Failure(error)))
                 return
@@ -62,12 +65,13 @@ class DirectStarter:
 
         reactor.call_soon(make)
 
-    def _fork(self, fds: list[int]) -> int:
+    def _fork(self, fds: list[int], mark: str) -> int:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             try:
                 os.setsid()
+                os.environ[MARK] = mark
                 die_with_parent(parent)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 signal.set_wakeup_fd(-1)
@@ -78,14 +82,16 @@ class DirectStarter:
                 os._exit(1)
         return pid
 
-    def _spawn(self, fds: list[int]) -> int:
-        surroundings = Surroundings.here(dict(os.environ))
+    def _spawn(self, fds: list[int], mark: str) -> int:
+        environment = {**os.environ, MARK: mark}
+        surroundings = Surroundings.here(environment)
+        surroundings.environment.pop(MARK, None)
         code = (
             f"import sys; sys.path[0] = {package_home()!r}; "
             "from allcores.lanes.start.direct import run_spawned; "
             f"run_spawned({os.getpid()}, {pickle.dumps(surroundings)!r}, {self._preload!r})"
         )
-        return spawn_python(code, fds, dict(os.environ))
+        return spawn_python(code, fds, environment)
 
     def _watch(self, worker: Any, pid: int) -> None:
         reactor = self._reactor
@@ -96,13 +102,13 @@ class DirectStarter:
             def ended(_: int) -> None:
                 reactor.unwatch(pidfd)
                 os.close(pidfd)
-                worker.exited(_reap(worker, pid))
+                worker.exited(self._reap(worker, pid))
 
             reactor.watch(pidfd, ended)
         else:
 
             def wait() -> None:
-                death = _reap(worker, pid)
+                death = self._reap(worker, pid)
                 reactor.call_soon(lambda: worker.exited(death))
 
             threading.Thread(target=wait, name="allcores-wait", daemon=True).start()
@@ -121,6 +127,16 @@ class DirectStarter:
             worker.stopped(is_stopped)
         assert self._reactor is not None
         self._reactor.call_at(time.monotonic() + 2.0, lambda: self._look_for_stop(worker, pid, is_stopped))
+
+    def _reap(self, worker: Any, pid: int) -> Death:
+        try:
+            _, status, usage = os.wait4(pid, 0)
+        except ChildProcessError:  # the program has waited for any child at all
+            return Death(worker.stopping)
+        kill_marked(f"{self._mark}-{worker.number}")  # what its tasks have started and left
+        unit = 1 if sys.platform == "darwin" else 1024
+        code = os.waitstatus_to_exitcode(status)
+        return Death(worker.stopping, exitcode=code, peak_memory=usage.ru_maxrss * unit)
 
     def kill(self, worker: Any, grace: float) -> None:
         pid = worker.pid
@@ -161,19 +177,6 @@ def _watch_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="allcores-parent", daemon=True).start()
-
-
-def _reap(worker: Any, pid: int) -> Death:
-    try:
-        _, status, usage = os.wait4(pid, 0)
-    except ChildProcessError:  # the program has waited for any child at all
-        return Death(worker.stopping)
-    try:
-        os.killpg(pid, signal.SIGKILL)  # what its tasks have started, unless it left the group
-    except OSError:
-        pass
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Death(worker.stopping, exitcode=os.waitstatus_to_exitcode(status), peak_memory=usage.ru_maxrss * unit)
 
 
 def _family(pid: int) -> list[Any]:

@@ -7,17 +7,19 @@ made; it stays for a moment after the last one has ended, so that the next pool 
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import pickle
-import signal
 import socket
 import sys
 import threading
+import time
 from typing import Any
 
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
+from allcores.lanes.family import MARK, kill_marked
 from allcores.lanes.start.bootstrap import Surroundings
 from allcores.lanes.start.spawn import package_home, spawn_python
 
@@ -27,6 +29,7 @@ __all__ = ["TemplateStarter"]
 #: user's program, short enough that nobody finds a process that he does not know.
 LINGER = 2.0
 
+_numbers = itertools.count()
 _lock = threading.Lock()
 _templates: dict[tuple[str, ...], _Template] = {}
 
@@ -120,6 +123,7 @@ class TemplateStarter:
     def __init__(self, preload: tuple[str, ...]) -> None:
         self.shares_main = False
         self._preload = preload
+        self._mark = f"{os.getpid()}-{next(_numbers)}-{time.monotonic_ns()}"
         self._lock = threading.Lock()
         self._template: _Template | None = None
         self._connection: socket.socket | None = None
@@ -165,6 +169,7 @@ class TemplateStarter:
             channel = self._connect()
             assert self._template is not None
             surroundings = Surroundings.here(self._template.environment)
+            surroundings.environment[MARK] = self._mark
             message = pickle.dumps(("start", worker.number, surroundings))
             self._waiting[worker.number] = worker
             try:
@@ -250,12 +255,8 @@ class TemplateStarter:
             self._disconnect()
             orphans = list(self._waiting.values())
             self._waiting.clear()
+        kill_marked(self._mark)  # what tasks have started is nobody's now
         for worker in orphans:
-            if worker.pid is not None:
-                try:
-                    os.killpg(worker.pid, signal.SIGKILL)  # what its tasks have started is nobody's now
-                except OSError:
-                    pass
             worker.exited(Death(worker.stopping, exitcode=-9))
 
 
