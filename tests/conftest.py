@@ -20,8 +20,8 @@ ENGINES = ("processes", "threads", "serial")
 #: Seconds that a test's workers, threads and descriptors may take to go away.
 PATIENCE = 3.0
 
-#: Threads that may outlive a test: the one that ends a template which no pool has used for a while.
-_LINGERING = "allcores-linger"
+#: Threads that may outlive a test: the one that ends a template which no pool has used for a while, and tqdm's own.
+_LINGERING = ("allcores-linger", "tqdm_monitor")
 
 
 def _templates() -> dict[int, int]:
@@ -46,7 +46,7 @@ def _processes() -> dict[int, str]:
 
 
 def _threads() -> dict[int, str]:
-    return {thread.ident or 0: thread.name for thread in threading.enumerate() if thread.name != _LINGERING}
+    return {thread.ident or 0: thread.name for thread in threading.enumerate() if thread.name not in _LINGERING}
 
 
 def _descriptors() -> dict[int, str]:

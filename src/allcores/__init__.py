@@ -12,13 +12,13 @@ are allcores' own; the rest is the standard library's, passed on. What is in whi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     # For type checkers and editors: what `__getattr__` below does at run time.
     from multiprocessing import *  # noqa: F403
     from multiprocessing.pool import MaybeEncodingError as MaybeEncodingError  # type: ignore[attr-defined]
     from multiprocessing.pool import RemoteTraceback as RemoteTraceback  # type: ignore[attr-defined]
+    from typing import Any
 
     from allcores.cpu import cpu_count as cpu_count
     from allcores.engine.policy import Retry as Retry

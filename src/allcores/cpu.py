@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
 __all__ = ["cpu_count"]
 
@@ -32,28 +31,26 @@ def _quota_cores() -> int:
     return math.ceil(min(quotas)) if quotas else _allowed_cores()
 
 
-def _quota_v2(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
+def _quota_v2(membership: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup") -> float | None:
     """The tightest ``cpu.max`` of this process's cgroup and those above it, in cores."""
-    group = _group_of("", membership)
     limits = []
-    for folder in _upwards(root, group):
+    for folder in _upwards(root, _group_of("", membership)):
         try:
-            quota, period = (folder / "cpu.max").read_text().split()
+            quota, period = _read(f"{folder}/cpu.max").split()
             if quota != "max":
                 limits.append(int(quota) / int(period))
-        except (OSError, ValueError):
+        except (OSError, ValueError, ZeroDivisionError):
             continue
     return min(limits, default=None)
 
 
-def _quota_v1(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup/cpu")) -> float | None:
+def _quota_v1(membership: str = "/proc/self/cgroup", root: str = "/sys/fs/cgroup/cpu") -> float | None:
     """The tightest ``cpu.cfs_quota_us`` of this process's cgroup and those above it, in cores."""
-    group = _group_of("cpu", membership)
     limits = []
-    for folder in _upwards(root, group):
+    for folder in _upwards(root, _group_of("cpu", membership)):
         try:
-            quota = int((folder / "cpu.cfs_quota_us").read_text())
-            period = int((folder / "cpu.cfs_period_us").read_text())
+            quota = int(_read(f"{folder}/cpu.cfs_quota_us"))
+            period = int(_read(f"{folder}/cpu.cfs_period_us"))
             if quota > 0 and period > 0:
                 limits.append(quota / period)
         except (OSError, ValueError):
@@ -61,10 +58,15 @@ def _quota_v1(membership: Path = Path("/proc/self/cgroup"), root: Path = Path("/
     return min(limits, default=None)
 
 
-def _group_of(controller: str, membership: Path) -> str:
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def _group_of(controller: str, membership: str) -> str:
     """The path of this process's cgroup; `controller` is empty for version 2."""
     try:
-        lines = membership.read_text().splitlines()
+        lines = _read(membership).splitlines()
     except OSError:
         return "/"
     for line in lines:
@@ -74,11 +76,11 @@ def _group_of(controller: str, membership: Path) -> str:
     return "/"
 
 
-def _upwards(root: Path, group: str) -> list[Path]:
+def _upwards(root: str, group: str) -> list[str]:
     """The folder of `group` below `root`, then each one above it.
 
     Inside a container the group's path is often the host's and not to be found below `root`; the container's
     own limit then stands in `root` itself, which is always among those returned.
     """
-    folder = root / group.strip("/")
-    return [folder, *folder.parents[: len(folder.parts) - len(root.parts)]]
+    names = [name for name in group.split("/") if name]
+    return ["/".join([root, *names[:depth]]) for depth in range(len(names), -1, -1)]

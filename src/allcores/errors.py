@@ -16,7 +16,10 @@ from __future__ import annotations
 
 import signal as _signal
 from multiprocessing import TimeoutError as _MultiprocessingTimeout
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "MemoryLimitExceeded",

@@ -9,7 +9,6 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
 
 from allcores.cpu import cpu_count
 from allcores.engine.calls import StreamCall
@@ -21,6 +20,10 @@ from allcores.lanes import make_lanes
 from allcores.results import AsyncResult, MapResult, ResultIterator, SingleResult, stream
 from allcores.seeding import SeededCall, Seeds
 from allcores.watch.stats import PoolStats
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Pool"]
 

@@ -6,11 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import Any
 
 from allcores.engine.batching import size_of_window
-from allcores.engine.calls import Call, MapCall, SingleCall, StreamCall
+from allcores.engine.calls import Call, MapCall, SingleCall, Source, StreamCall
 from allcores.engine.outcome import Failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["AsyncResult", "MapResult", "ResultIterator", "SingleResult"]
 
@@ -243,7 +246,7 @@ class ResultIterator(Iterator[Any]):
             self._source.run_unwatched()
 
 
-class SequenceSource:
+class SequenceSource(Source):
     """Draws a stream's items from a sequence, in the thread that fetches results."""
 
     def __init__(self, call: StreamCall, items: Sequence[Any], buffersize: int | None) -> None:
@@ -291,7 +294,7 @@ class SequenceSource:
                 call.scheduler.end_stream(call)
 
 
-class IteratorSource:
+class IteratorSource(Source):
     """Draws a stream's items from an iterator, in a thread of its own.
 
     An iterator may take its time, or wait for something that happens only once a result has been fetched; neither

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Seeds"]
 
@@ -43,6 +45,8 @@ class _Seeded:
 
     def __call__(self, numbered: tuple[str, Any]) -> Any:
         key, item = numbered
+        import hashlib
+
         digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
         random.seed(digest)
         numpy = _numpy()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from allcores.engine.calls import BulkCall, Call, SingleCall
     from allcores.engine.functions import Function
     from allcores.engine.outcome import Failure

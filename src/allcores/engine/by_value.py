@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Any
 
 import cloudpickle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["dumps_by_value"]
 

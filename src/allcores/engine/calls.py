@@ -6,23 +6,30 @@ A call owns its inputs until their tasks are done and its outcomes until they ar
 
 from __future__ import annotations
 
-import reprlib
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
 
 from allcores.engine.batch import ItemsBatch
 from allcores.engine.outcome import Failure
 from allcores.engine.policy import Policy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from allcores.engine.functions import Function
     from allcores.engine.scheduler import Scheduler
 
 __all__ = ["BulkCall", "Call", "MapCall", "SingleCall", "StreamCall"]
 
-_brief = reprlib.Repr()
-_brief.maxother = _brief.maxstring = 60
+
+def _brief(value: object) -> str:
+    """A value for messages, cut short."""
+    import reprlib
+
+    shortener = reprlib.Repr()
+    shortener.maxother = shortener.maxstring = 60
+    return shortener.repr(value)
 
 
 class Call:
@@ -156,8 +163,8 @@ class SingleCall(Call):
         arguments = ""
         if self.payload is not None:
             args, kwds = self.scheduler.lanes.unpack(self.payload)
-            parts = [_brief.repr(value) for value in args]
-            parts += [f"{name}={_brief.repr(value)}" for name, value in kwds.items()]
+            parts = [_brief(value) for value in args]
+            parts += [f"{name}={_brief(value)}" for name, value in kwds.items()]
             arguments = ", ".join(parts)
         return f"{self.function.name}({arguments})"
 
@@ -216,7 +223,7 @@ class BulkCall(Call):
 
     def describe_item(self, item: Any) -> str:
         """The task of an item in brief."""
-        arguments = ", ".join(map(_brief.repr, item)) if self.star else _brief.repr(item)
+        arguments = ", ".join(map(_brief, item)) if self.star else _brief(item)
         return f"{self.function.name}({arguments})"
 
     @property
@@ -278,7 +285,7 @@ class MapCall(BulkCall):
         self._returned.clear()
 
 
-class Source(Protocol):
+class Source:
     """Draws a stream's items."""
 
     def hurry(self) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
-from allcores.engine.channel import LOG, WARNING
+from allcores.engine.channel import WARNING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["THREAD_VARIABLES", "Reporting", "limit_threads", "take_log", "take_warning"]
 
@@ -29,7 +30,6 @@ THREAD_VARIABLES = (
 _Send = Callable[[int, bytes], bool]
 
 
-@dataclass
 class Reporting:
     """How loggers and warnings are set up in the program, for workers to do alike.
 
@@ -38,17 +38,16 @@ class Reporting:
         filters: pickled `warnings.filters`; empty where they cannot be pickled.
     """
 
-    levels: dict[str, int] = field(default_factory=dict)
-    filters: bytes = b""
+    __slots__ = ("filters", "levels")
+
+    def __init__(self, levels: dict[str, int], filters: bytes) -> None:
+        self.levels = levels
+        self.filters = filters
 
     @classmethod
     def here(cls) -> Reporting:
         """As it is in this process now."""
-        root = logging.getLogger()
-        levels = {"": root.level}
-        for name, logger in list(root.manager.loggerDict.items()):
-            if isinstance(logger, logging.Logger) and logger.level != logging.NOTSET:
-                levels[name] = logger.level
+        levels = _levels(sys.modules["logging"]) if "logging" in sys.modules else {}
         try:
             filters = pickle.dumps(list(warnings.filters))
         except Exception:
@@ -57,12 +56,16 @@ class Reporting:
 
     def install(self, send: _Send) -> None:
         """Set this process up alike, with everything going to `send`."""
+        import logging
+
+        from allcores.engine.forwarder import Forwarder
+
         for name, level in self.levels.items():
             logging.getLogger(name or None).setLevel(level)
         root = logging.getLogger()
         for handler in list(root.handlers):  # inherited by a fork; the program's own are the ones that count
             root.removeHandler(handler)
-        root.addHandler(_Forwarder(send))
+        root.addHandler(Forwarder(send))
         if self.filters:
             try:
                 warnings.filters[:] = pickle.loads(self.filters)  # type: ignore[index]
@@ -90,41 +93,19 @@ class Reporting:
         warnings.showwarning = show
 
 
-class _Forwarder(logging.Handler):
-    """Sends records to the program, whose handlers deal with them."""
-
-    def __init__(self, send: _Send) -> None:
-        super().__init__()
-        self._send = send
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            attributes = dict(record.__dict__)
-            attributes["msg"] = record.getMessage()
-            attributes["args"] = None
-            if record.exc_info:
-                attributes["exc_text"] = logging.Formatter().formatException(record.exc_info)
-                attributes["exc_info"] = None
-            try:
-                body = pickle.dumps(attributes)
-            except Exception:
-                body = pickle.dumps({name: _picklable(value) for name, value in attributes.items()})
-            if not self._send(LOG, body) and logging.lastResort is not None:
-                logging.lastResort.handle(record)
-        except Exception:
-            self.handleError(record)
-
-
-def _picklable(value: Any) -> Any:
-    try:
-        pickle.dumps(value)
-    except Exception:
-        return repr(value)
-    return value
+def _levels(logging: Any) -> dict[str, int]:
+    root = logging.getLogger()
+    levels = {"": root.level}
+    for name, logger in list(root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and logger.level != logging.NOTSET:
+            levels[name] = logger.level
+    return levels
 
 
 def take_log(body: bytes | memoryview) -> None:
     """Give a worker's log record to the handlers of this process."""
+    import logging
+
     record = logging.makeLogRecord(pickle.loads(body))
     logger = logging.getLogger(record.name)
     if logger.isEnabledFor(record.levelno):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import traceback
 
 __all__ = ["complain"]
-
-_log = logging.getLogger("allcores")
 
 
 def complain(text: str, *arguments: object) -> None:
@@ -19,9 +15,13 @@ def complain(text: str, *arguments: object) -> None:
         arguments: what to put into them.
     """
     try:
-        _log.exception(text, *arguments)
+        import logging
+
+        logging.getLogger("allcores").exception(text, *arguments)
     except BaseException:  # the program's logging fails, and must not take the pool along
         try:
+            import traceback
+
             traceback.print_exc(file=sys.__stderr__)
         except Exception:
             pass

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["unpicklable_part"]
 

@@ -13,7 +13,10 @@ import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Function", "FunctionTable"]
 

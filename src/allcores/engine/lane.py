@@ -5,15 +5,20 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from allcores.engine.batch import Batch
     from allcores.engine.outcome import Failure
     from allcores.engine.scheduler import Scheduler
 
-__all__ = ["Death", "Lane", "LaneState", "Lanes"]
+__all__ = ["Death", "Hook", "Lane", "LaneState", "Lanes"]
+
+
+#: A function, and its arguments, to be called once in each lane.
+Hook = tuple[Callable[..., object], tuple[object, ...]]
 
 
 class LaneState(enum.Enum):
@@ -25,7 +30,6 @@ class LaneState(enum.Enum):
     ENDED = "it is gone"
 
 
-@dataclass
 class Death:
     """How a lane ended.
 
@@ -39,13 +43,22 @@ class Death:
         note: what else is known of it.
     """
 
-    expected: bool
-    pid: int | None = None
-    exitcode: int | None = None
-    peak_memory: int | None = None
-    stderr: str = ""
-    setup: Failure | None = None
-    note: str = ""
+    __slots__ = ("exitcode", "expected", "note", "peak_memory", "pid", "setup", "stderr")
+
+    def __init__(
+        self,
+        expected: bool,
+        exitcode: int | None = None,
+        peak_memory: int | None = None,
+        setup: Failure | None = None,
+    ) -> None:
+        self.expected = expected
+        self.exitcode = exitcode
+        self.peak_memory = peak_memory
+        self.setup = setup
+        self.pid: int | None = None
+        self.stderr = ""
+        self.note = ""
 
 
 class Lane:
@@ -158,7 +171,7 @@ class Lane:
         """After a fork, in the child: close what was inherited."""
 
 
-class Lanes(Protocol):
+class Lanes:
     """Makes lanes of one kind, and knows the form in which they take arguments."""
 
     #: whether tasks run while the caller does something else
@@ -166,28 +179,25 @@ class Lanes(Protocol):
 
     def make(self, scheduler: Scheduler, number: int) -> Lane:
         """A new lane, not started."""
-        ...
+        raise NotImplementedError
 
     def pickle(self, target: Callable[..., Any]) -> tuple[bytes, bool]:
         """The function's pickle, and whether it went by value."""
-        ...
+        raise NotImplementedError
 
     def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> Any:
         """Arguments in the form that the lanes take."""
-        ...
+        raise NotImplementedError
 
     def unpack(self, payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments again, for messages."""
-        ...
+        raise NotImplementedError
 
     def open(self, scheduler: Scheduler) -> None:
         """Get ready to start lanes, without waiting."""
-        ...
 
     def close(self) -> None:
         """Let go of what was needed to start lanes. No lane is left."""
-        ...
 
     def abandon(self) -> None:
         """After a fork, in the child: close what was inherited."""
-        ...

@@ -15,9 +15,12 @@ import pickle
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 
 from allcores import errors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Failure", "failed", "pack", "pack_failure", "unpack_stream"]
 

@@ -9,11 +9,11 @@ begun. The same round enforces limits in time. While nothing is under way there 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from allcores.engine.lane import Lane, LaneState
 from allcores.errors import TaskTimeout
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from allcores.engine.batch import Batch
     from allcores.engine.reactor import Timer

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["NO_POLICY", "UNSET", "Policy", "Retry", "check_memory", "make_policy"]
 
@@ -76,10 +77,11 @@ class Retry:
             return None
         pause = self.backoff(attempt) if callable(self.backoff) else self.backoff * 2 ** min(attempt - 1, 60)
         pause = min(max(pause, 0.0), self.longest)
+        import random
+
         return pause * (1 - self.jitter * random.random())
 
 
-@dataclass(frozen=True)
 class Policy:
     """The limits under which a call's tasks run.
 
@@ -88,8 +90,11 @@ class Policy:
         retry: the policy for further attempts, or None.
     """
 
-    timeout: float | None = None
-    retry: Retry | None = None
+    __slots__ = ("retry", "timeout")
+
+    def __init__(self, timeout: float | None = None, retry: Retry | None = None) -> None:
+        self.timeout = timeout
+        self.retry = retry
 
 
 NO_POLICY = Policy()

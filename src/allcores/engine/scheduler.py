@@ -14,21 +14,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError
-from typing import Any
 
 from allcores.engine import batching
 from allcores.engine.batch import Batch, CallsBatch
 from allcores.engine.calls import BulkCall, Call, SingleCall, StreamCall
 from allcores.engine.functions import Function, FunctionTable
 from allcores.engine.lane import Death, Lane, Lanes, LaneState
-from allcores.engine.ledger import Entry, Ledger
+from allcores.engine.ledger import Ledger
 from allcores.engine.outcome import Failure
 from allcores.engine.patrol import GRACE, Patrol, timeout_error
 from allcores.engine.reactor import Reactor
 from allcores.engine.settlement import Settlement
 from allcores.engine.supervisor import Supervisor
 from allcores.errors import MemoryLimitExceeded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from allcores.watch.stats import Entry
 
 __all__ = ["PoolState", "Scheduler"]
 
@@ -619,4 +623,6 @@ class Scheduler:
 
 
 def _cancelled_error(text: str = "the task was cancelled") -> BaseException:
+    from concurrent.futures import CancelledError
+
     return CancelledError(text)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from allcores.engine.batch import Batch
 from allcores.engine.calls import BulkCall, Call, StreamCall
 from allcores.engine.complaints import complain
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Settlement"]
 

@@ -12,15 +12,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from mmap import mmap
 from pickle import dumps, loads
-from typing import Any
 
 from allcores.engine import channel as ch
 from allcores.engine.citizenship import Reporting, limit_threads
 from allcores.engine.frames import Frame, FrameReader, frame
 from allcores.engine.outcome import PLAIN, pack, pack_failure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Setup", "Worker"]
 
@@ -29,7 +31,6 @@ _NUMBERS = (object, int, float)
 _COLUMN_OF = {int: 1, float: 2}
 
 
-@dataclass
 class Setup:
     """What a worker is to do before its first task and after its last one.
 
@@ -42,12 +43,23 @@ class Setup:
         threads: how many threads a numeric library may use; 0 for any number.
     """
 
-    name: str
-    authkey: bytes
-    initializer: bytes | None
-    finalizer: bytes | None
-    reporting: Reporting
-    threads: int
+    __slots__ = ("authkey", "finalizer", "initializer", "name", "reporting", "threads")
+
+    def __init__(
+        self,
+        name: str,
+        authkey: bytes,
+        initializer: bytes | None,
+        finalizer: bytes | None,
+        reporting: Reporting,
+        threads: int,
+    ) -> None:
+        self.name = name
+        self.authkey = authkey
+        self.initializer = initializer
+        self.finalizer = finalizer
+        self.reporting = reporting
+        self.threads = threads
 
 
 class _Run:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from allcores.engine.lane import Hook, Lanes
 
-from allcores.engine.lane import Lanes
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["ENGINES", "make_lanes"]
 
 ENGINES = ("processes", "threads", "serial")
-
-_Task = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 def make_lanes(
     engine: str,
     *,
     name: str,
-    initializer: _Task | None,
-    finalizer: _Task | None,
+    initializer: Hook | None,
+    finalizer: Hook | None,
     preload: tuple[str, ...] = (),
     context: Any = None,
 ) -> Lanes:

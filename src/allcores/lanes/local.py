@@ -5,24 +5,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
-from allcores.engine.lane import Death, Lane, LaneState
+from allcores.engine.lane import Death, Hook, Lane, Lanes, LaneState
 from allcores.engine.outcome import Failure
 from allcores.engine.scheduler import Scheduler
 
-__all__ = ["LocalLane", "LocalLanes", "Task"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-Task = tuple[Callable[..., object], tuple[Any, ...]]
+__all__ = ["LocalLane", "LocalLanes"]
 
 
-class LocalLanes:
+class LocalLanes(Lanes):
     """Nothing is pickled: functions and arguments are passed as they are."""
 
     concurrent = True
 
-    def __init__(self, initializer: Task | None, finalizer: Task | None) -> None:
+    def __init__(self, initializer: Hook | None, finalizer: Hook | None) -> None:
         self.initializer = initializer
         self.finalizer = finalizer
 

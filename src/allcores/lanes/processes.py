@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
 
 from allcores.cpu import cpu_count
 from allcores.engine import batching
@@ -22,47 +21,29 @@ from allcores.engine.citizenship import Reporting, take_log, take_warning
 from allcores.engine.codec import Codec
 from allcores.engine.complaints import complain
 from allcores.engine.frames import FrameReader, frame
-from allcores.engine.lane import Death, Lane
+from allcores.engine.lane import Death, Hook, Lane, Lanes
 from allcores.engine.outcome import Failure, unpack_stream
-from allcores.engine.reactor import READABLE, WRITABLE, Reactor, Timer
+from allcores.engine.reactor import READABLE, WRITABLE, Timer
 from allcores.engine.scheduler import Scheduler
 from allcores.engine.worker import Setup
 from allcores.lanes.family import resident
 from allcores.lanes.output import Output
+from allcores.lanes.start import Starter
 
-__all__ = ["ProcessLane", "ProcessLanes", "Starter"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["ProcessLane", "ProcessLanes"]
 
 #: A worker that a signal has stopped is waited for this long, in seconds, for somebody to continue it.
 STOPPED_FOR = 5.0
 
-Task = tuple[Callable[..., object], tuple[Any, ...]]
 
 _NOW = socket.MSG_DONTWAIT
 
 
-class Starter(Protocol):
-    """Starts worker processes, ends them, and tells of their ends."""
-
-    #: whether workers have this process's ``__main__``
-    shares_main: bool
-
-    def open(self, reactor: Reactor) -> None:
-        """Get ready, without waiting."""
-
-    def start(self, worker: Any, fds: list[int]) -> None:
-        """Start a worker, with these descriptors for `run_worker`."""
-
-    def kill(self, worker: Any, grace: float) -> None:
-        """End a worker and all that it started."""
-
-    def close(self) -> None:
-        """Let go of everything; no worker is left."""
-
-    def abandon(self) -> None:
-        """After a fork, in the child."""
-
-
-class ProcessLanes:
+class ProcessLanes(Lanes):
     """Makes process lanes.
 
     Args:
@@ -77,7 +58,7 @@ class ProcessLanes:
 
     concurrent = True
 
-    def __init__(self, starter: Starter, name: str, initializer: Task | None, finalizer: Task | None) -> None:
+    def __init__(self, starter: Starter, name: str, initializer: Hook | None, finalizer: Hook | None) -> None:
         self.starter = starter
         self.codec = Codec(starter.shares_main)
         self._name = name

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 from allcores.engine.batch import Batch
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.scheduler import Scheduler
 from allcores.lanes.local import LocalLane, LocalLanes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["SerialLanes"]
 

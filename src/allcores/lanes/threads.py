@@ -10,9 +10,9 @@ import queue
 import threading
 
 from allcores.engine.batch import Batch
-from allcores.engine.lane import Death
+from allcores.engine.lane import Death, Hook
 from allcores.engine.scheduler import Scheduler
-from allcores.lanes.local import LocalLane, LocalLanes, Task
+from allcores.lanes.local import LocalLane, LocalLanes
 
 __all__ = ["ThreadLanes"]
 
@@ -20,7 +20,7 @@ __all__ = ["ThreadLanes"]
 class ThreadLanes(LocalLanes):
     """Makes threads called ``name-1``, ``name-2``, …"""
 
-    def __init__(self, name: str, initializer: Task | None, finalizer: Task | None) -> None:
+    def __init__(self, name: str, initializer: Hook | None, finalizer: Hook | None) -> None:
         super().__init__(initializer, finalizer)
         self.name = name
 

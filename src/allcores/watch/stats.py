@@ -4,9 +4,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from allcores.engine.ledger import Entry
+__all__ = ["Entry", "PoolStats"]
 
-__all__ = ["PoolStats"]
+
+@dataclass
+class Entry:
+    """What one worker did.
+
+    Attributes:
+        number: counts the pool's workers from 1.
+        pid: its process.
+        alive: whether it still runs.
+        tasks: how many tasks it has done.
+        busy: seconds spent in tasks.
+        idle: seconds spent waiting for them.
+        bytes_in, bytes_out: sent to it, and received from it.
+        peak_memory: its largest resident set in bytes; None where it is not known.
+        exitcode: its exit code once it has ended; ``-N`` for signal N.
+    """
+
+    number: int
+    pid: int | None
+    alive: bool
+    tasks: int
+    busy: float
+    idle: float
+    bytes_in: int
+    bytes_out: int
+    peak_memory: int | None = None
+    exitcode: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-__all__ = ["make_starter"]
+from allcores.engine.reactor import Reactor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Starter", "make_starter"]
 
 
-def make_starter(context: Any, preload: tuple[str, ...]) -> Any:
+class Starter:
+    """Starts worker processes, ends them, and tells of their ends."""
+
+    #: whether workers have this process's ``__main__``
+    shares_main = False
+
+    def open(self, reactor: Reactor) -> None:
+        """Get ready, without waiting."""
+
+    def start(self, worker: Any, fds: list[int]) -> None:
+        """Start a worker, with these descriptors for `run_worker`."""
+
+    def kill(self, worker: Any, grace: float) -> None:
+        """End a worker and all that it started."""
+
+    def close(self) -> None:
+        """Let go of everything; no worker is left."""
+
+    def abandon(self) -> None:
+        """After a fork, in the child."""
+
+
+def make_starter(context: Any, preload: tuple[str, ...]) -> Starter:
     """The way of starting that a context of `multiprocessing` asks for.
 
     Args:

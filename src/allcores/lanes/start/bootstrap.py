@@ -13,12 +13,14 @@ import sys
 import threading
 import types
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from allcores.engine.barrier import register
 from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, PRINTED
 from allcores.engine.worker import Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Surroundings", "die_with_parent", "prctl", "run_worker"]
 
@@ -26,7 +28,6 @@ _PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
-@dataclass
 class Surroundings:
     """What a worker takes over from the program that it works for.
 
@@ -37,10 +38,15 @@ class Surroundings:
         environment: variables that differ from those that the worker starts with; None removes one.
     """
 
-    folder: str | None
-    path: list[str]
-    argv: list[str]
-    environment: dict[str, str | None] = field(default_factory=dict)
+    __slots__ = ("argv", "environment", "folder", "path")
+
+    def __init__(
+        self, folder: str | None, path: list[str], argv: list[str], environment: dict[str, str | None]
+    ) -> None:
+        self.folder = folder
+        self.path = path
+        self.argv = argv
+        self.environment = environment
 
     @classmethod
     def here(cls, base: dict[str, str]) -> Surroundings:

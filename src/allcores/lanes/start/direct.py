@@ -13,19 +13,23 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any
 
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
 from allcores.lanes.family import MARK, kill_marked
+from allcores.lanes.start import Starter
 from allcores.lanes.start.bootstrap import Surroundings, die_with_parent, run_worker
 from allcores.lanes.start.spawn import package_home, spawn_python
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["DirectStarter"]
 
 
-class DirectStarter:
+class DirectStarter(Starter):
     """Starts workers as children of this process.
 
     They are made in the reactor's thread, which lives as long as they do: the kernel ends them with the thread

@@ -14,14 +14,18 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
 
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
 from allcores.lanes.family import MARK, kill_marked
+from allcores.lanes.start import Starter
 from allcores.lanes.start.bootstrap import Surroundings
 from allcores.lanes.start.spawn import package_home, spawn_python
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["TemplateStarter"]
 
@@ -111,7 +115,7 @@ def _spawn(control: int, preload: tuple[str, ...], environment: dict[str, str]) 
     return spawn_python(code, [control], environment)
 
 
-class TemplateStarter:
+class TemplateStarter(Starter):
     """Starts the workers of one pool from a template.
 
     Its methods are called in any thread; what it hears of workers is told in the reactor's.
