@@ -188,7 +188,7 @@ class MapResult(AsyncResult, MapCall):
             self.callback(self.value)
 
 
-class ResultIterator(Iterator[Any]):
+class ResultIterator(Iterator["Any"]):
     """Iterates over the results of `Pool.imap` and `Pool.imap_unordered`, as they come.
 
     Input is drawn as results are fetched, a bounded number of items ahead.
@@ -365,6 +365,8 @@ class IteratorSource(Source):
             with self._room:
                 while drawn >= self._limit and not self._stopped:
                     self._room.wait()
+                if self._stopped:
+                    return
             while drawn < self._limit:
                 if self._stopped:
                     return
@@ -405,6 +407,11 @@ class InlineSource(IteratorSource):
         self.refill_at = 0
 
 
+def _iterate(items: Iterable[Any]) -> Iterator[Any]:
+    """An iterator over `items`; where they cannot be iterated over, the first item tells, as in the standard pool."""
+    yield from items
+
+
 def stream(call: StreamCall, items: Iterable[Any], buffersize: int | None) -> ResultIterator:
     """Open a stream call over `items`.
 
@@ -419,9 +426,9 @@ def stream(call: StreamCall, items: Iterable[Any], buffersize: int | None) -> Re
     if type(items) in (tuple, range):
         source = SequenceSource(call, items, buffersize)  # type: ignore[arg-type]
     elif not call.scheduler.lanes.concurrent:
-        source = InlineSource(call, iter(items), buffersize)
+        source = InlineSource(call, _iterate(items), buffersize)
     else:
-        source = IteratorSource(call, iter(items), buffersize)
+        source = IteratorSource(call, _iterate(items), buffersize)
     call.source = source
     call.scheduler.open_stream(call)
     source.begin()

@@ -1,9 +1,13 @@
 """Pickling what the standard pickler refuses: functions and classes of `__main__`, lambdas, closures.
 
-cloudpickle does the work. Three things are added:
+cloudpickle does the work. What is added, for pickles that go to workers:
 
-- A class of `__main__` is registered in the worker's own (empty) `__main__`, so that its instances come back by
-  reference, as instances of the very class that the caller knows, and at the standard pickler's speed.
+- Functions of `__main__` share the worker's (otherwise empty) `__main__` as their globals, so that what one of them
+  sets, an initializer say, the others find. A value that the program has rebound or changed arrives; one that has
+  stayed as it was does not overwrite what a task has made of it.
+- A global that cannot be pickled keeps no function from travelling: using it there raises an error that says so.
+- A class of `__main__` is registered in the worker's `__main__`, so that its instances come back by reference, as
+  instances of the very class that the caller knows, and at the standard pickler's speed.
 - `multiprocessing`'s queues, pipes, values and locks, which refuse to be pickled except while a process is being
   spawned, may travel as arguments.
 - What stands in `__mp_main__`, the name of the main module in a child of `multiprocessing`, goes by value too.
@@ -11,20 +15,45 @@ cloudpickle does the work. Three things are added:
 
 from __future__ import annotations
 
+import hashlib
 import io
 import sys
+import types
 
 import cloudpickle
+
+from allcores.engine.functions import global_names
+from allcores.engine.worker import MADE_MAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["dumps_by_value"]
+__all__ = ["dumps_by_value", "dumps_for_worker"]
+
+_MAINS = ("__main__", "__mp_main__")
+_SIMPLE = (type(None), bool, int, float, complex, str, bytes)
+
+#: The token of a global that there is not (any more).
+_GONE = "gone"
+
+#: In a worker: what the program sent last for each global of its main module.
+_tokens: dict[str, object] = {}
 
 
 def dumps_by_value(value: Any) -> bytes:
-    """Pickle `value`, functions and classes that a worker cannot import included.
+    """Pickle a value that goes to the program, functions and classes that it cannot import included.
+
+    Raises:
+        Exception: whatever the value raises when it cannot be pickled.
+    """
+    with io.BytesIO() as file:
+        cloudpickle.CloudPickler(file, protocol=5).dump(value)
+        return file.getvalue()
+
+
+def dumps_for_worker(value: Any) -> bytes:
+    """Pickle a value that goes to a worker, functions and classes that it cannot import included.
 
     Args:
         value: anything.
@@ -43,7 +72,7 @@ def dumps_by_value(value: Any) -> bytes:
     context.set_spawning_popen(_Spawning())  # type: ignore[arg-type]
     try:
         with io.BytesIO() as file:
-            _Pickler(file, protocol=5).dump(value)
+            _Pickler(file).dump(value)
             return file.getvalue()
     finally:
         context.set_spawning_popen(outer)
@@ -63,28 +92,126 @@ class _Spawning:
 
 
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=5)
+        self._namespaces = []
+        for name in _MAINS:
+            module = sys.modules.get(name)
+            if module is not None:
+                self._namespaces.append(module.__dict__)
+                self.globals_ref[id(module.__dict__)] = _MainGlobals()
+
     def reducer_override(self, obj: Any) -> Any:
-        main: Any = sys.modules.get("__main__")
-        if isinstance(obj, type) and getattr(obj, "__module__", None) in ("__main__", "__mp_main__"):
-            reduced = super().reducer_override(_by_value(obj))
-            name = obj.__qualname__
-            if isinstance(reduced, tuple) and getattr(main, name, None) is obj:
-                make, arguments, *rest = reduced
-                return (_registered, (make, name, *arguments), *rest)
+        if isinstance(obj, type) and getattr(obj, "__module__", None) in _MAINS:
+            return self._reduce_class(obj)
+        if type(obj) is types.FunctionType and any(obj.__globals__ is main for main in self._namespaces):
+            return self._reduce_function(obj)
+        return super().reducer_override(obj)
+
+    def _reduce_class(self, cls: type) -> Any:
+        _register_mp_main(cls)
+        reduced = super().reducer_override(cls)
+        name = cls.__qualname__
+        if isinstance(reduced, tuple) and getattr(sys.modules["__main__"], name, None) is cls:
+            make, arguments, *rest = reduced
+            return (_registered, (make, name, *arguments), *rest)
+        return reduced
+
+    def _reduce_function(self, function: types.FunctionType) -> Any:
+        _register_mp_main(function)
+        reduced = super().reducer_override(function)
+        if not isinstance(reduced, tuple):
             return reduced
-        return super().reducer_override(_by_value(obj))
+        make, arguments, (attributes, slots), items, pairs, set_state = reduced
+        slots = dict(slots)
+        used = {name: _with_token(name, value) for name, value in slots["__globals__"].items()}
+        gone = {name: (_GONE, None) for name in global_names(function.__code__) if name not in function.__globals__}
+        slots["__globals__"] = {**gone, **used}
+        return make, arguments, (attributes, slots, set_state), items, pairs, _set_function_state
 
 
-def _by_value(obj: Any) -> Any:
-    if getattr(obj, "__module__", None) == "__mp_main__":
+def _register_mp_main(obj: Any) -> None:
+    if obj.__module__ == "__mp_main__":
         module = sys.modules.get("__mp_main__")
         if module is not None and "__mp_main__" not in cloudpickle.list_registry_pickle_by_value():
             cloudpickle.register_pickle_by_value(module)
-    return obj
+
+
+def _with_token(name: str, value: Any) -> tuple[object, Any]:
+    """A global's value, with a token that changes when the value does; None for what is always sent anew."""
+    if isinstance(value, (types.FunctionType, type, types.ModuleType)):
+        return None, value
+    if type(value) in _SIMPLE:
+        return (type(value).__name__, value), value
+    try:
+        return hashlib.blake2b(dumps_for_worker(value), digest_size=16).digest(), value
+    except Exception as error:
+        return None, _Absent(name, f"{type(error).__name__}: {error}")
+
+
+class _Absent:
+    """Stands in a worker for a global that could not be sent."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.__dict__.update(_name=name, _reason=reason)
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__") and attribute.endswith("__"):
+            raise AttributeError(attribute)
+        raise RuntimeError(
+            f"the global {self._name!r} of the main module could not be sent to this worker ({self._reason}); "
+            f"make it in the worker, in an initializer for example, or pass what the task needs as an argument"
+        )
+
+    def __call__(self, *args: Any, **kwds: Any) -> Any:
+        return self.__getattr__("call")
+
+    def __enter__(self) -> Any:
+        return self.__getattr__("enter")
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __iter__(self) -> Any:
+        return self.__getattr__("iter")
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.__getattr__("getitem")
+
+
+# What follows runs in the worker.
+
+
+class _MainGlobals:
+    """Pickles to the globals of the worker's main module."""
+
+    def __reduce__(self) -> Any:
+        return _main_globals, ()
+
+
+def _main_globals() -> dict[str, Any]:
+    return sys.modules["__main__"].__dict__
+
+
+def _set_function_state(function: types.FunctionType, state: Any) -> None:
+    attributes, slots, set_state = state
+    namespace = function.__globals__
+    for name, (token, value) in slots["__globals__"].items():
+        if MADE_MAIN not in namespace:  # the program's own, inherited by fork: only what is missing is added
+            if token != _GONE:
+                namespace.setdefault(name, value)
+        elif token == _GONE:
+            if _tokens.pop(name, None) is not None:
+                namespace.pop(name, None)
+        elif token is None or name not in namespace or _tokens.get(name) != token:
+            namespace[name] = value
+            _tokens[name] = token or "always"
+    slots["__globals__"] = {}
+    set_state(function, (attributes, slots))
 
 
 def _registered(make: Any, name: str, *arguments: Any) -> Any:
-    """Runs in the worker: make the class, and let `__main__.name` be it."""
+    """Make the class, and let `__main__.name` be it."""
     cls = make(*arguments)
     setattr(sys.modules["__main__"], name, cls)
     return cls

@@ -360,6 +360,8 @@ class StreamCall(BulkCall):
         return ItemsBatch(self, start, [popleft() for _ in range(count)])
 
     def put(self, start: int, values: list[Any]) -> bool:
+        if not values:
+            return False
         if not self.ordered:
             self._next += len(values)
             self.ready.extend(values)

@@ -41,9 +41,9 @@ class Codec:
         else:
             if self._loadable(blob) and _importable(target):
                 return blob, type(target) not in (types.FunctionType, types.BuiltinFunctionType, type)
-        from allcores.engine.by_value import dumps_by_value
+        from allcores.engine.by_value import dumps_for_worker
 
-        return dumps_by_value(target), True
+        return dumps_for_worker(target), True
 
     def value(self, value: Any) -> bytes:
         """Pickle anything.
@@ -58,9 +58,9 @@ class Codec:
         else:
             if self._loadable(data):
                 return data
-        from allcores.engine.by_value import dumps_by_value
+        from allcores.engine.by_value import dumps_for_worker
 
-        return dumps_by_value(value)
+        return dumps_for_worker(value)
 
     def call(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes:
         """Pickle the arguments of one call.
@@ -75,10 +75,10 @@ class Codec:
         else:
             if self._loadable(data):
                 return data
-        from allcores.engine.by_value import dumps_by_value
+        from allcores.engine.by_value import dumps_for_worker
 
         try:
-            return dumps_by_value((args, kwds))
+            return dumps_for_worker((args, kwds))
         except Exception as error:
             raise _explained(error, args, kwds) from error
 

@@ -24,14 +24,14 @@ def unpicklable_part(value: Any, name: str) -> str | None:
     Returns:
         Something like ``argument 0['lock'] is a _thread.lock``, or None where nothing can be told.
     """
-    from allcores.engine.by_value import dumps_by_value
+    from allcores.engine.by_value import dumps_for_worker
 
     def refuses(part: Any) -> bool:
         try:
             pickle.dumps(part)
         except Exception:
             try:
-                dumps_by_value(part)
+                dumps_for_worker(part)
             except Exception:
                 return True
         return False

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Function", "FunctionTable"]
+__all__ = ["Function", "FunctionTable", "global_names"]
 
 #: How many functions are remembered. Arbitrary; a program that uses more pays for pickling again.
 _REMEMBERED = 256
@@ -42,6 +42,10 @@ _CONSTANTS = (
     types.MemberDescriptorType,
     types.GetSetDescriptorType,
 )
+
+
+#: Stands for a global that there is not (yet).
+_MISSING = object()
 
 
 class Function:
@@ -151,7 +155,7 @@ class _Snapshot:
             if function.__code__ is not code or function.__defaults__ is not defaults:
                 return False
         for namespace, name, value in self._bindings:
-            if namespace.get(name) is not value:
+            if namespace.get(name, _MISSING) is not value:
                 return False
         for cell, value in self._cells:
             try:
@@ -196,15 +200,16 @@ class _Snapshot:
             self._cells.append((cell, content))
             stable = stable and self._capture(content, seen)
         namespace = function.__globals__
-        for name in _global_names(function.__code__):
-            if name in namespace:
-                self._bindings.append((namespace, name, namespace[name]))
-                stable = stable and self._capture(namespace[name], seen)
+        for name in global_names(function.__code__):
+            value = namespace.get(name, _MISSING)
+            self._bindings.append((namespace, name, value))
+            stable = stable and (value is _MISSING or self._capture(value, seen))
         return stable
 
 
-def _global_names(code: types.CodeType) -> Iterator[str]:
+def global_names(code: types.CodeType) -> Iterator[str]:
+    """The names that a function's code looks up, globals and (not told apart) attributes."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield from _global_names(constant)
+            yield from global_names(constant)

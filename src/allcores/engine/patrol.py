@@ -43,11 +43,18 @@ class Patrol:
         self._timer: Timer | None = None
         self._pause = SHORTEST
 
-    def watch(self) -> None:
-        """Something is under way that has to be looked at. Called with the scheduler's lock."""
-        if self._timer is None:
-            reactor = self._scheduler.reactor
-            self._timer = reactor.call_at(time.monotonic() + self._pause, self._round)
+    def watch(self, timeout: float | None = None) -> None:
+        """Something is under way that has to be looked at. Called with the scheduler's lock.
+
+        Args:
+            timeout: seconds after which at the latest; None for the usual pause.
+        """
+        when = time.monotonic() + (self._pause if timeout is None else timeout)
+        if self._timer is not None:
+            if self._timer.when <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._scheduler.reactor.call_at(when, self._round)
 
     def share_out(self) -> None:
         """A lane is idle and nothing waits: take back what long batches hold up."""

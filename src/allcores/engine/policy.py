@@ -50,6 +50,8 @@ class Retry:
             raise TypeError(f"on must be an exception class or a tuple of them, not {on!r}")
         if not callable(backoff):
             check_seconds("backoff", backoff, zero=True)
+        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)):
+            raise TypeError(f"jitter must be a number between 0 and 1, not {jitter!r}")
         if not 0 <= jitter <= 1:
             raise ValueError(f"jitter must be between 0 and 1, not {jitter!r}")
         check_seconds("longest", longest, zero=True)

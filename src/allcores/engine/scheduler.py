@@ -282,8 +282,10 @@ class Scheduler:
         lane.sending = True
         if lane.quota is not None:
             lane.quota -= batch.count
-        if batch.timeout is not None or batch.count > 1 or len(lane.batches) > 1 or self.memory_limit:
+        if batch.count > 1 or len(lane.batches) > 1 or self.memory_limit is not None:
             self.patrol.watch()
+        elif batch.timeout is not None:
+            self.patrol.watch(batch.timeout)
 
     def _note_room(self, lane: Lane) -> None:
         """Remember whether a lane can be given something, and end one that has done its share."""
@@ -388,7 +390,7 @@ class Scheduler:
             failed_start = lane.state is LaneState.STARTING and unexpected
             self._forget(lane)
             for batch in reversed(lane.batches):
-                begun = max(batch.settled, lane.begun(batch))
+                begun = max(batch.settled, min(lane.begun(batch), batch.withdrawn))
                 victims += [(batch, position) for position in range(batch.settled, begun)]
                 given_up += self._give_back(batch, begun, batch.withdrawn)
             lane.batches.clear()

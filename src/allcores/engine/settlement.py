@@ -119,7 +119,7 @@ class Settlement:
             assert retry is not None
             try:
                 pause = retry.pause(attempts, values[index].error)
-            except Exception:
+            except BaseException:
                 complain("allcores: the backoff of %r raised; the task is not tried again", retry)
             else:
                 if pause is not None:

@@ -24,7 +24,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Setup", "Worker"]
+__all__ = ["MADE_MAIN", "Setup", "Worker"]
+
+#: Marks a worker's ``__main__`` that was made empty, not inherited from the program by fork.
+MADE_MAIN = "__allcores_worker__"
 
 #: The kinds of numbers that have a column, as in `channel.COLUMNS`.
 _NUMBERS = (object, int, float)

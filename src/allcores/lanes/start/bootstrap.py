@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from allcores.engine.barrier import register
 from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, PRINTED
-from allcores.engine.worker import Worker
+from allcores.engine.worker import MADE_MAIN, Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,15 +38,21 @@ class Surroundings:
         environment: variables that differ from those that the worker starts with; None removes one.
     """
 
-    __slots__ = ("argv", "environment", "folder", "path")
+    __slots__ = ("argv", "environment", "folder", "main_file", "path")
 
     def __init__(
-        self, folder: str | None, path: list[str], argv: list[str], environment: dict[str, str | None]
+        self,
+        folder: str | None,
+        path: list[str],
+        argv: list[str],
+        environment: dict[str, str | None],
+        main_file: str | None,
     ) -> None:
         self.folder = folder
         self.path = path
         self.argv = argv
         self.environment = environment
+        self.main_file = main_file
 
     @classmethod
     def here(cls, base: dict[str, str]) -> Surroundings:
@@ -58,7 +64,8 @@ class Surroundings:
         now = dict(os.environ)
         changed: dict[str, str | None] = {name: value for name, value in now.items() if base.get(name) != value}
         changed.update({name: None for name in base if name not in now})
-        return cls(folder, list(sys.path), list(getattr(sys, "argv", [])), changed)
+        main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+        return cls(folder, list(sys.path), list(getattr(sys, "argv", [])), changed, main_file)
 
     def enter(self) -> None:
         """Make them those of this process."""
@@ -75,6 +82,12 @@ class Surroundings:
         # A relative entry, '' among them, means the folder that the program is in.
         sys.path[:] = self.path
         sys.argv[:] = self.argv
+        # The user's main module is never imported. What of it travels by value is put into this one.
+        main = types.ModuleType("__main__")
+        main.__dict__.update({"__builtins__": __builtins__, MADE_MAIN: True})
+        if self.main_file is not None:
+            main.__file__ = self.main_file
+        sys.modules["__main__"] = main
 
 
 def prctl(option: int, value: int) -> None:
@@ -96,13 +109,12 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def run_worker(fds: Sequence[int], *, keep_main: bool = False) -> None:
+def run_worker(fds: Sequence[int]) -> None:
     """Work until told to stop, then end this process.
 
     Args:
         fds: descriptors of the worker's end of its channel, of the control block, and of what are to be its
             standard output and error.
-        keep_main: whether ``__main__`` is the user's, inherited by fork.
     """
     status = 1
     try:
@@ -111,8 +123,6 @@ def run_worker(fds: Sequence[int], *, keep_main: bool = False) -> None:
         os.close(control)
         _settle_in()
         _redirect(output, error, memoryview(block)[:HALVES_AT].cast("Q"))
-        if not keep_main:
-            _replace_main()
         with socket.socket(fileno=connection) as channel:
             Worker(channel, block).serve()
         _leave()
@@ -156,13 +166,6 @@ class _Counted(io.FileIO):
     def write(self, data: Any) -> int:
         self.words[PRINTED] += 1
         return super().write(data)
-
-
-def _replace_main() -> None:
-    """The user's main module is never imported. What of it travels by value is put into an empty one."""
-    main = types.ModuleType("__main__")
-    main.__dict__["__builtins__"] = __builtins__
-    sys.modules["__main__"] = main
 
 
 def _leave() -> None:

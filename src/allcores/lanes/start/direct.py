@@ -79,7 +79,7 @@ class DirectStarter(Starter):
                 die_with_parent(parent)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 signal.set_wakeup_fd(-1)
-                run_worker(fds, keep_main=True)
+                run_worker(fds)
             except BaseException:
                 traceback.print_exc()
             finally:

@@ -179,8 +179,10 @@ class TemplateStarter(Starter):
             try:
                 socket.send_fds(channel, [message], fds)
             except (BrokenPipeError, ConnectionError):
-                self._disconnect()
+                del self._waiting[worker.number]
+                self._lose_template()
                 channel = self._connect()
+                self._waiting[worker.number] = worker
                 socket.send_fds(channel, [message], fds)
             if channel is not known or not self._watched:
                 self._watch(channel)
@@ -252,16 +254,23 @@ class TemplateStarter(Starter):
             worker.exited(Death(False, setup=Failure(OSError(details[0]))))
 
     def _template_died(self, channel: socket.socket) -> None:
-        """Its workers die with it; the next one to be started starts another template."""
         with self._lock:
-            if channel is not self._connection:
-                return
-            self._disconnect()
-            orphans = list(self._waiting.values())
-            self._waiting.clear()
+            if channel is self._connection:
+                self._lose_template()
+
+    def _lose_template(self) -> None:
+        """The template is dead, and its workers with it; the next one to be started starts another template."""
+        self._disconnect()
+        orphans = list(self._waiting.values())
+        self._waiting.clear()
         kill_marked(self._mark)  # what tasks have started is nobody's now
-        for worker in orphans:
-            worker.exited(Death(worker.stopping, exitcode=-9))
+
+        def tell() -> None:
+            for worker in orphans:
+                worker.exited(Death(worker.stopping, exitcode=-9))
+
+        assert self._reactor is not None
+        self._reactor.call_soon(tell)
 
 
 def _forked() -> None:
