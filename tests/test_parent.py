@@ -539,7 +539,7 @@ def test_children_forked_while_the_pool_is_busy_come_to_an_end(processes: Pool) 
 
 
 def test_a_process_of_multiprocessing_beside_a_pool(processes: Pool) -> None:
-    for method in ("fork", "spawn", "forkserver"):
+    for method in ("fork", "spawn"):  # the third leaves a server of the standard library running
         context = multiprocessing.get_context(method)
         with pytest.warns(DeprecationWarning) if method == "fork" and sys.version_info >= (3, 12) else _nothing():
             child = context.Process(target=tasks.nap, args=(0.05,))

@@ -19,11 +19,12 @@ from allcores.engine.scheduler import PoolState, Scheduler
 from allcores.lanes import make_lanes
 from allcores.results import AsyncResult, MapResult, ResultIterator, SingleResult, stream
 from allcores.seeding import SeededCall, Seeds
-from allcores.watch.stats import PoolStats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from allcores.watch.stats import PoolStats
 
 __all__ = ["Pool"]
 
@@ -192,11 +193,17 @@ class Pool:
         if timeout is not UNSET or retries is not UNSET:
             policy = make_policy(policy, timeout, retries)
         failure = payload = None
+        args = _check_tuple("args", args)
+        try:
+            kwds = dict(kwds)
+        except (TypeError, ValueError):
+            raise TypeError(f"kwds must be a mapping, not {kwds!r}") from None
+        _check_callbacks(callback, error_callback)
         if self._seeds is not None:
             key = next(self._seeds.number((None,)))[0]
             func, args = SeededCall(func), (key, *args)
         try:
-            payload = self._lanes.pack(tuple(args), dict(kwds))
+            payload = self._lanes.pack(args, kwds)
             function = scheduler.function(func)
         except Exception as error:
             failure = Failure(error)
@@ -303,6 +310,7 @@ class Pool:
         policy = make_policy(self._policy, timeout, retries)
         least = _check_count("chunksize", chunksize, none=1)
         assert least is not None
+        _check_callbacks(callback, error_callback)
         if self._seeds is not None:
             func, iterable, star = self._seeds.seeded(func, star), self._seeds.number(iterable), False
         # A list is copied: the caller may change it while tasks run.
@@ -427,6 +435,8 @@ class Pool:
 
     def stats(self) -> PoolStats:
         """What each worker has done so far; printable."""
+        from allcores.watch.stats import PoolStats
+
         return PoolStats(tuple(self._scheduler.entries()), self._processes)
 
     def close(self) -> None:
@@ -467,9 +477,12 @@ class Pool:
     def __del__(self, _warn: Any = warnings.warn) -> None:
         if self._closed or self._pid != os.getpid() or self._scheduler.state is not PoolState.OPEN:
             return
-        if self._scheduler.entries():
+        if self._scheduler.used:
+            # A collection may come at any moment, also while this very thread holds the scheduler's lock.
+            self._scheduler.reactor.call_soon(self._scheduler.terminate)
             _warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self, stacklevel=2)
-        self._scheduler.terminate()
+        else:
+            self._lanes.close()
 
     def __repr__(self) -> str:
         cls = type(self)
@@ -494,6 +507,13 @@ def _check_tuple(name: str, value: Any) -> tuple[Any, ...]:
         return tuple(value)
     except TypeError:
         raise TypeError(f"{name} must be iterable, not {value!r}") from None
+
+
+def _check_callbacks(callback: Any, error_callback: Any) -> None:
+    """Raise TypeError for a callback that cannot be called, naming it."""
+    for name, value in (("callback", callback), ("error_callback", error_callback)):
+        if value is not None and not callable(value):
+            raise TypeError(f"{name} must be a callable or None, not {value!r}")
 
 
 def _check_modules(preload: Any) -> tuple[str, ...]:

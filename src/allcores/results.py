@@ -239,11 +239,11 @@ class ResultIterator(Iterator["Any"]):
 
     def __del__(self) -> None:
         # Whoever has fetched something and drops the iterator wants no more; whoever has fetched nothing wants
-        # the tasks to be run, and no results.
-        if self._call.fetched:
-            self._source.stop()
-        else:
-            self._source.run_unwatched()
+        # the tasks to be run, and no results. In the reactor's thread: a collection may come at any moment, also
+        # while this very thread holds the scheduler's lock.
+        call, source = self._call, self._source
+        if not call.done:
+            call.scheduler.reactor.call_soon(source.stop if call.fetched else source.run_unwatched)
 
 
 class SequenceSource(Source):

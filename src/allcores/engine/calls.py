@@ -102,9 +102,14 @@ class Call:
     def before_done(self) -> None:
         """Runs once all outcomes are there, before anybody waiting is told; without the lock."""
 
-    def release(self) -> None:
-        """Let go of the inputs."""
-        self.owner = None
+    def release(self) -> list[Any]:
+        """Let go of the inputs.
+
+        Returns:
+            What was held, for the caller to drop without the lock: any object may run code when it goes.
+        """
+        held, self.owner = [self.owner], None
+        return held
 
     def fail_rest(self, error: BaseException) -> bool:
         """Let each task that was not taken fail with `error`. Whether the call is complete then."""
@@ -151,8 +156,10 @@ class SingleCall(Call):
     def available(self) -> int:
         return 1
 
-    def release(self) -> None:
+    def release(self) -> list[Any]:
+        held = [self.owner, self.payload]
         self.owner = self.payload = None
+        return held
 
     def fail_rest(self, error: BaseException) -> bool:
         self.value = Failure(error)
@@ -278,11 +285,12 @@ class MapCall(BulkCall):
                 complete = self.put(start, [Failure(error)] * count)
         return complete
 
-    def release(self) -> None:
-        super().release()
+    def release(self) -> list[Any]:
+        held = [*super().release(), self._items, *self._returned]
         self._items = ()
         self._taken = 0
         self._returned.clear()
+        return held
 
 
 class Source:
@@ -375,9 +383,10 @@ class StreamCall(BulkCall):
                 following = self._ahead.pop(self._next, None)
         return True  # somebody may be waiting for these
 
-    def release(self) -> None:
-        super().release()
+    def release(self) -> list[Any]:
+        held = [*super().release(), self.source]
         self.source = None
+        return held
 
     @property
     def complete(self) -> bool:

@@ -86,6 +86,7 @@ class FunctionTable:
         self._known: OrderedDict[int, Function] = OrderedDict()
         self._by_blob: dict[bytes, Function] = {}
         self._forgotten: list[int] = []
+        self._last: Function | None = None
         self._size = 0
 
     def find(self, target: Callable[..., Any]) -> Function | None:
@@ -104,19 +105,28 @@ class FunctionTable:
             by_value: whether it was pickled by value.
         """
         known = self._by_blob.get(blob)
-        if known is not None:  # a new object with the same pickle: obj.method, partial(f, 1)
+        # A new object with the same pickle: obj.method, partial(f, 1). One that went by value brings globals along,
+        # and these are in the workers as the last pickle said.
+        if known is not None and (not by_value or known is self._last):
             return known
         snapshot = _Snapshot(target) if by_value else None
         function = Function(next(self._numbers), target, blob, snapshot)
+        if known is not None:
+            self._drop(known)
         self._size += len(blob)
         while self._by_blob and (len(self._by_blob) >= _REMEMBERED or self._size > _REMEMBERED_BYTES):
             self._drop_oldest()
         self._by_blob[blob] = function
+        if by_value:
+            self._last = function
         self._known[id(target)] = function
         return function
 
     def _drop_oldest(self) -> None:
-        blob, oldest = next(iter(self._by_blob.items()))
+        self._drop(next(iter(self._by_blob.values())))
+
+    def _drop(self, oldest: Function) -> None:
+        blob = oldest.blob
         del self._by_blob[blob]
         if self._known.get(id(oldest.target)) is oldest:
             del self._known[id(oldest.target)]

@@ -376,7 +376,7 @@ class Scheduler:
             self.settlement.complete(given_up)
         if waiting:
             self._dispatch()
-        elif self.hungry:
+        elif len(self._idle) < len(self._active) and self.hungry:
             self.patrol.share_out()
 
     def lane_ended(self, lane: Lane, death: Death) -> None:
@@ -436,6 +436,11 @@ class Scheduler:
         return [*self.settlement.abort(error), *(call for call in calls if call.fail_rest(error))]
 
     # What the patrol asks
+
+    @property
+    def used(self) -> bool:
+        """Whether any lane has ever been made."""
+        return self._made > 0
 
     @property
     def hungry(self) -> bool:

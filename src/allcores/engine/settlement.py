@@ -71,13 +71,14 @@ class Settlement:
                 self._guard(call.before_done)
         wake: list[Callable[[], None]] = []
         ended: list[Callable[[], None]] = []
+        held: list[list[Any]] = []
         with self._lock:
             for call in calls:
                 if not isinstance(call, StreamCall) or call.complete:
                     if isinstance(call, BulkCall) and call.on_end is not None and not call.done:
                         ended.append(call.on_end)
                     call.done = True
-                    call.release()
+                    held.append(call.release())
                 if call.waiters is not None:
                     wake += call.waiters
                     call.waiters = None

@@ -46,6 +46,7 @@ class ThreadLane(LocalLane):
             return
         while (batch := self._queue.get()) is not None:
             self.run(batch)
+            del batch  # or its items would be kept until the next one comes
         self.wind_up()
 
     def send(self, batch: Batch) -> None:
