@@ -54,6 +54,7 @@ quick = settings(
 def shared() -> Iterator[Pool]:
     """One pool for all examples, so that what it has learned about a function meets other data."""
     with Pool(2) as pool:
+        pool.map(tasks.pid_slowly, [0.05] * 4)  # its workers belong to no single test
         yield pool
     pool.join()
 
@@ -171,6 +172,8 @@ def test_failures_are_where_the_builtin_has_them(
 def engines() -> Iterator[dict[str, Pool]]:
     """A pool of each engine."""
     pools = {engine: Pool(2, engine=engine) for engine in ("processes", "threads", "serial")}
+    for pool in pools.values():
+        pool.map(tasks.pid_slowly, [0.05] * 4)  # their workers belong to no single test
     yield pools
     for pool in pools.values():
         pool.terminate()

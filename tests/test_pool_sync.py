@@ -13,7 +13,7 @@ import pytest
 import allcores
 from allcores import Pool
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(15)
 
 
 @pytest.fixture(autouse=True)

@@ -221,12 +221,13 @@ class ResultIterator(Iterator["Any"]):
                 value = call.ready.popleft()
                 break
             except IndexError:
-                if not wait_for(call, lambda: call.ready or call.complete, timeout):
-                    from multiprocessing import TimeoutError
+                pass  # nothing yet, or another thread was quicker
+            if not wait_for(call, lambda: call.ready or call.complete, timeout):
+                from multiprocessing import TimeoutError
 
-                    raise TimeoutError from None
-                if not call.ready and call.complete:
-                    raise StopIteration from None
+                raise TimeoutError
+            if not call.ready and call.complete:
+                raise StopIteration
         if call.fetched >= self._source.refill_at:
             self._source.refill()
         if type(value) is Failure:

@@ -28,10 +28,11 @@ class Batch:
         sent: when it was given to the lane, by `time.monotonic`.
         timeout: seconds that each of its tasks may run, or None.
         withdrawn: tasks from this position on were taken back before they began.
+        parcel: the pickle of its items, where that must be kept until they have been loaded.
         doomed: the position of the task that the lane is being ended for; its outcome is not wanted any more.
     """
 
-    __slots__ = ("consumed", "count", "doomed", "first", "half", "sent", "settled", "timeout", "withdrawn")
+    __slots__ = ("consumed", "count", "doomed", "first", "half", "parcel", "sent", "settled", "timeout", "withdrawn")
 
     def __init__(self, count: int, timeout: float | None) -> None:
         self.count = count
@@ -43,6 +44,7 @@ class Batch:
         self.timeout = timeout
         self.withdrawn = count
         self.doomed: int | None = None
+        self.parcel: object = None
 
     @property
     def function(self) -> Function | None:

@@ -19,9 +19,11 @@ import hashlib
 import io
 import sys
 import types
+from collections import ChainMap
 
 import cloudpickle
 
+from allcores.engine.descriptors import Parcel, Spawning
 from allcores.engine.functions import global_names
 from allcores.engine.worker import MADE_MAIN
 
@@ -69,30 +71,26 @@ def dumps_for_worker(value: Any) -> bytes:
     # context.set_spawning_popen is what Popen itself calls; it is how stdlib objects know that the reader is a
     # process of this program.
     outer = context.get_spawning_popen()
-    context.set_spawning_popen(_Spawning())  # type: ignore[arg-type]
+    spawning = Spawning()
+    context.set_spawning_popen(spawning)  # type: ignore[arg-type]
     try:
         with io.BytesIO() as file:
             _Pickler(file).dump(value)
-            return file.getvalue()
+            if not spawning.kept:
+                return file.getvalue()
+            parcel = Parcel(file.getvalue())
+            parcel.kept = spawning.kept
+            return parcel
     finally:
         context.set_spawning_popen(outer)
 
 
-class _Spawning:
-    """Stands where `multiprocessing` expects the process that is being spawned."""
-
-    def duplicate_for_child(self, fd: int) -> int:
-        return fd
-
-    @staticmethod
-    def DupFd(fd: int) -> Any:
-        from multiprocessing import resource_sharer
-
-        return resource_sharer.DupFd(fd)
-
-
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
     def __init__(self, file: io.BytesIO) -> None:
+        if "multiprocessing.reduction" in sys.modules:  # how connections and shared memory are pickled
+            reducers = sys.modules["multiprocessing.reduction"].ForkingPickler._extra_reducers
+            # Before __init__, which looks it up once and for all.
+            self.dispatch_table = ChainMap(reducers, cloudpickle.CloudPickler.dispatch_table)
         super().__init__(file, protocol=5)
         self._namespaces = []
         for name in _MAINS:

@@ -104,8 +104,12 @@ class Codec:
         return packed
 
     def _loadable(self, data: bytes) -> bool:
-        """Whether a pickle refers to no __main__ (or __mp_main__) but one that the worker has."""
-        return self._shares_main or b"_main__" not in data
+        """Whether a worker can load a pickle made without its needs in mind.
+
+        Not one that refers to a __main__ (or __mp_main__) that the worker has not, nor one of a connection or the
+        like, which is but the number of a descriptor here.
+        """
+        return b"multiprocessing." not in data and (self._shares_main or b"_main__" not in data)
 
 
 def _importable(target: Callable[..., Any]) -> bool:

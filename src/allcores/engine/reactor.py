@@ -6,6 +6,7 @@ An idle reactor sleeps in the kernel without a timeout: no wake-ups at all.
 from __future__ import annotations
 
 import heapq
+import importlib
 import itertools
 import os
 import select
@@ -56,7 +57,7 @@ class Reactor:
         self._name = name
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._soon: deque[Callable[[], None]] = deque()
+        self._soon: deque[Callable[[], object]] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._callbacks: dict[int, Callable[[int], None]] = {}
@@ -97,7 +98,7 @@ class Reactor:
         if not self.inside:
             thread.join(timeout)
 
-    def call_soon(self, function: Callable[[], None]) -> None:
+    def call_soon(self, function: Callable[[], object]) -> None:
         """Call `function` in the reactor's thread, as soon as that can be."""
         self._soon.append(function)
         if not self.inside:
@@ -146,6 +147,9 @@ class Reactor:
             pass  # full means that it is awake; closed, that it has ended
 
     def _run(self) -> None:
+        # What ending a pool needs, imported while there is time: at the end of a program that a Ctrl-C has stopped,
+        # an import would make CPython forget what it is dying of.
+        importlib.import_module("concurrent.futures")
         while True:
             for fd, events in self._poller.poll(self._pause()):
                 if fd == self._wake_read:
@@ -192,7 +196,7 @@ class Reactor:
             pass
 
     @staticmethod
-    def _guard(callback: Callable[..., None], *arguments: Any) -> None:
+    def _guard(callback: Callable[..., object], *arguments: Any) -> None:
         try:
             callback(*arguments)
         except BaseException:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from allcores.engine import batching
 from allcores.engine.batch import Batch, CallsBatch
@@ -70,7 +71,8 @@ class Scheduler:
         self.pid = os.getpid()
         self.state = PoolState.OPEN
         self.broken: BaseException | None = None
-        self.lock = threading.Lock()
+        # Reentrant: a signal handler may use the pool while the main thread is in it.
+        self.lock: Any = threading.RLock()
         self.reactor = Reactor(f"{name}-reactor")
         self.settlement = Settlement(self.lock, self.reactor, self._try_again)
         self.patrol = Patrol(self)
@@ -518,6 +520,9 @@ class Scheduler:
         Returns:
             False when it was done already.
         """
+        if self._interrupted:
+            self.reactor.call_soon(partial(self.cancel, call))
+            return not call.done
         error = _cancelled_error()
         doomed: list[Lane] = []
         with self.lock:
@@ -550,6 +555,9 @@ class Scheduler:
 
     def close(self) -> None:
         """Take no more calls, and end once those taken are done."""
+        if self._interrupted:
+            self.reactor.call_soon(self.close)
+            return
         with self.lock:
             if self.state is PoolState.OPEN:
                 self.state = PoolState.CLOSED
@@ -557,6 +565,9 @@ class Scheduler:
 
     def terminate(self) -> None:
         """End now: what waits and what runs fails with `CancelledError`."""
+        if self._interrupted:
+            self.reactor.call_soon(self.terminate)
+            return
         error = _cancelled_error("the pool was terminated")
         with self.lock:
             self.state = PoolState.ENDED
@@ -570,6 +581,11 @@ class Scheduler:
         with self.lock:
             self._end_if_finished()
 
+    @property
+    def _interrupted(self) -> bool:
+        """Whether this is a signal handler that has come while its thread was changing the state."""
+        return bool(self.lock._is_owned())
+
     def join(self, timeout: float | None = None) -> bool:
         """Wait until no lane is left.
 
@@ -581,7 +597,7 @@ class Scheduler:
         for stream in streams:
             if stream.source is not None:
                 stream.source.hurry()
-        if self.reactor.inside:  # a callback: the lanes end once it has returned
+        if self.reactor.inside or self._interrupted:  # the lanes end once the callback or handler has returned
             return False
         if not self._ended.wait(timeout):
             return False
@@ -611,7 +627,7 @@ class Scheduler:
     def abandon(self) -> None:
         """After a fork, in the child: everything is the parent's, and nothing here may touch it."""
         self.state = PoolState.ENDED
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         for lane in (*self._active, *self._leaving):
             lane.abandon()
         self._active.clear()

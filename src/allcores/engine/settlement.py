@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 
@@ -33,7 +32,7 @@ class Settlement:
         try_again: queues the task of a batch at a position; called without the lock.
     """
 
-    def __init__(self, lock: threading.Lock, reactor: Reactor, try_again: Callable[[Batch, int], None]) -> None:
+    def __init__(self, lock: Any, reactor: Reactor, try_again: Callable[[Batch, int], None]) -> None:
         self._lock = lock
         self._reactor = reactor
         self._try_again = try_again

@@ -67,8 +67,6 @@ class Supervisor:
         parts = [f"the worker (pid {death.pid}) that ran {task} {_how(death)}"]
         if death.note:
             parts.append(f"; {death.note}")
-        elif death.exitcode == -9:
-            parts.append("; if nobody killed it on purpose, it may have been the kernel, for want of memory")
         if death.peak_memory:
             parts.append(f"; its peak memory was {death.peak_memory / 2**20:.0f} MiB")
         if deaths > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+import signal
 import socket
 import tempfile
 import threading
@@ -27,6 +28,7 @@ from allcores.engine.reactor import READABLE, WRITABLE, Timer
 from allcores.engine.scheduler import Scheduler
 from allcores.engine.worker import Setup
 from allcores.lanes.family import resident
+from allcores.lanes.oom import oom_kills
 from allcores.lanes.output import Output
 from allcores.lanes.start import Starter
 
@@ -62,11 +64,13 @@ class ProcessLanes(Lanes):
         self.starter = starter
         self.codec = Codec(starter.shares_main)
         self._name = name
+        self._threads = 0
         self._initializer = self.codec.value(initializer) if initializer is not None else None
         self._finalizer = self.codec.value(finalizer) if finalizer is not None else None
 
     def open(self, scheduler: Scheduler) -> None:
-        self.starter.open(scheduler.reactor)
+        self._threads = max(1, cpu_count() // scheduler.size)
+        self.starter.open(scheduler.reactor, self._threads)
 
     def make(self, scheduler: Scheduler, number: int) -> ProcessLane:
         from multiprocessing import process
@@ -78,7 +82,7 @@ class ProcessLanes(Lanes):
             initializer=self._initializer,
             finalizer=self._finalizer,
             reporting=Reporting.here(),
-            threads=max(1, cpu_count() // scheduler.size),
+            threads=self._threads,
         )
         return ProcessLane(scheduler, number, self, setup)
 
@@ -120,6 +124,7 @@ class ProcessLane(Lane):
         "_next",
         "_next_half",
         "_note",
+        "_oom_kills",
         "_outbox",
         "_outputs",
         "_printed",
@@ -156,6 +161,7 @@ class ProcessLane(Lane):
         self._setup_failure: Failure | None = None
         self._stopped: Timer | None = None
         self._note = ""
+        self._oom_kills = oom_kills()
         self._known: set[int] = set()
         self._forgotten: list[int] = []
         self._next = 1
@@ -235,13 +241,21 @@ class ProcessLane(Lane):
             self._take_written(batch, self._written(batch))
         self._close()
         death.stderr = self._outputs[1].tail
-        death.note = self._note
+        death.note = self._note or self._suspect_kernel(death)
         if self._stopped is not None:
             self._stopped.cancel()
         if self._setup_failure is not None:
             death.setup = self._setup_failure
         self.scheduler.lane_ended(self, death)
         self._unmap()
+
+    def _suspect_kernel(self, death: Death) -> str:
+        """What to say of a worker that nobody here has killed."""
+        if death.exitcode != -signal.SIGKILL or self.kill_wanted is not None:
+            return ""
+        if self._oom_kills is not None and (oom_kills() or 0) > self._oom_kills:
+            return "the kernel's out-of-memory killer has struck since it was started, and very likely it"
+        return "if nobody killed it on purpose, it may have been the kernel, for want of memory"
 
     def _unmap(self) -> None:
         """Let go of the control block at once, whoever may still hold this lane (a traceback, say)."""
@@ -359,8 +373,10 @@ class ProcessLane(Lane):
         if not call.singly:
             packed = self._codec.items(batch.items)
             if packed is not None:
+                batch.parcel = packed
                 return (ch.MODE_STAR if call.star else ch.MODE_EACH), packed
-        return ch.MODE_CALLS, self._codec.items_singly(batch.items, call.star)
+        batch.parcel = singly = self._codec.items_singly(batch.items, call.star)
+        return ch.MODE_CALLS, singly
 
     def _write(self, data: bytes) -> None:
         with self._writing:

@@ -19,8 +19,13 @@ class Starter:
     #: whether workers have this process's ``__main__``
     shares_main = False
 
-    def open(self, reactor: Reactor) -> None:
-        """Get ready, without waiting."""
+    def open(self, reactor: Reactor, threads: int) -> None:
+        """Get ready, without waiting.
+
+        Args:
+            reactor: in whose thread workers are told.
+            threads: how many threads a numeric library may use that is imported ahead of time.
+        """
 
     def start(self, worker: Any, fds: list[int]) -> None:
         """Start a worker, with these descriptors for `run_worker`."""

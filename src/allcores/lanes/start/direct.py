@@ -46,7 +46,7 @@ class DirectStarter(Starter):
         self._preload = preload
         self._reactor: Reactor | None = None
 
-    def open(self, reactor: Reactor) -> None:
+    def open(self, reactor: Reactor, threads: int) -> None:
         self._reactor = reactor
 
     def start(self, worker: Any, fds: list[int]) -> None:

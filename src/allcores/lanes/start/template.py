@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 
+from allcores.engine.citizenship import THREAD_VARIABLES
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
@@ -35,7 +36,9 @@ LINGER = 2.0
 
 _numbers = itertools.count()
 _lock = threading.Lock()
-_templates: dict[tuple[str, ...], _Template] = {}
+#: By the modules that it preloads, and how many threads these may use.
+_Key = tuple[tuple[str, ...], int]
+_templates: dict[_Key, _Template] = {}
 
 
 class _Template:
@@ -45,10 +48,13 @@ class _Template:
         users: how many pools are connected.
     """
 
-    def __init__(self, preload: tuple[str, ...]) -> None:
-        self.preload = preload
+    def __init__(self, key: _Key) -> None:
+        self.key = key
         self.users = 0
         self.environment = dict(os.environ)
+        preload, threads = key
+        if threads and not any(name in os.environ for name in THREAD_VARIABLES):
+            self.environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
         self._release = threading.Event()
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = mine
@@ -86,8 +92,8 @@ class _Template:
 
     def end(self) -> None:
         """End it and what it started, and wait for that."""
-        if _templates.get(self.preload) is self:
-            del _templates[self.preload]
+        if _templates.get(self.key) is self:
+            del _templates[self.key]
         self._release.set()
         try:
             self._control.send(b"quit")
@@ -127,6 +133,7 @@ class TemplateStarter(Starter):
     def __init__(self, preload: tuple[str, ...]) -> None:
         self.shares_main = False
         self._preload = preload
+        self._key: _Key = (preload, 0)
         self._mark = f"{os.getpid()}-{next(_numbers)}-{time.monotonic_ns()}"
         self._lock = threading.Lock()
         self._template: _Template | None = None
@@ -134,17 +141,18 @@ class TemplateStarter(Starter):
         self._reactor: Reactor | None = None
         self._waiting: dict[int, Any] = {}  # workers asked for or running, by number
 
-    def open(self, reactor: Reactor) -> None:
+    def open(self, reactor: Reactor, threads: int) -> None:
         """Have a template started, if none runs."""
         with self._lock:
             self._reactor = reactor
+            self._key = (self._preload, threads if self._preload else 0)
             self._connect()
 
     def _connect(self) -> socket.socket:
         if self._connection is not None:
             return self._connection
         with _lock:
-            template = _templates.get(self._preload)
+            template = _templates.get(self._key)
             if template is not None:
                 try:
                     self._connection = template.connect()
@@ -152,7 +160,7 @@ class TemplateStarter(Starter):
                     template.end()  # it has died; reap it
                     template = None
             if template is None:
-                template = _templates[self._preload] = _Template(self._preload)
+                template = _templates[self._key] = _Template(self._key)
                 self._connection = template.connect()
             self._template = template
         assert self._connection is not None
@@ -224,7 +232,7 @@ class TemplateStarter(Starter):
         connection.close()
         with _lock:
             template.users -= 1
-            if not template.users and _templates.get(self._preload) is template:
+            if not template.users and _templates.get(self._key) is template:
                 template.linger()
 
     def _listen(self, channel: socket.socket) -> None:

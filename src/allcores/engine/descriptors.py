@@ -1,0 +1,85 @@
+"""Passing file descriptors inside pickles, for the pipes and memory of `multiprocessing`'s objects.
+
+A descriptor is duplicated when it is pickled, and the duplicate lives as long as the pickle (`Parcel`). A worker opens
+it through /proc, as often as the pickle is loaded: initializers are loaded by each worker, and by those that replace
+them. A socket cannot be opened so; it is handed over once, by `multiprocessing`'s own resource sharer.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Parcel", "Spawning"]
+
+
+class Parcel(bytes):
+    """A pickle that keeps open what it refers to.
+
+    Attributes:
+        kept: duplicates of descriptors.
+    """
+
+    kept: list[Duplicate]
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        return bytes, (bytes(self),)
+
+
+class Duplicate:
+    """A descriptor that is closed with this object."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = os.dup(fd)
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class Passed:
+    """What stands for a descriptor in a pickle, with the interface that `multiprocessing` expects.
+
+    Args:
+        path: where the worker opens it.
+        flags: for `os.open`.
+    """
+
+    def __init__(self, path: str, flags: int) -> None:
+        self.path = path
+        self.flags = flags
+
+    def detach(self) -> int:
+        """Open the descriptor in this process."""
+        return os.open(self.path, self.flags)
+
+
+class Spawning:
+    """Stands where `multiprocessing` expects the process that is being spawned.
+
+    Attributes:
+        kept: duplicates of the descriptors that were pickled.
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[Duplicate] = []
+
+    def duplicate_for_child(self, fd: int) -> int:
+        return fd
+
+    def DupFd(self, fd: int) -> Any:
+        if sys.platform != "linux" or stat.S_ISSOCK(os.fstat(fd).st_mode):
+            from multiprocessing import resource_sharer
+
+            return resource_sharer.DupFd(fd)
+        import fcntl
+
+        duplicate = Duplicate(fd)
+        self.kept.append(duplicate)
+        kept = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL) & kept | os.O_CLOEXEC
+        return Passed(f"/proc/{os.getpid()}/fd/{duplicate.fd}", flags)
