@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,20 @@ DEATHS = {
 }
 
 
+#: A lock of the program's; what a fork inherits is a copy of its state, locked for good.
+program_lock = threading.Lock()
+
+
 def same(x: Any) -> Any:
     return x
+
+
+def take_program_lock() -> bool:
+    """Whether the lock can be had."""
+    if not program_lock.acquire(timeout=1.0):
+        return False
+    program_lock.release()
+    return True
 
 
 def mark(path: str, text: object) -> None:
@@ -243,7 +256,7 @@ def fail_to_initialize(path: str, how: str) -> None:
     if how == "raise":
         raise LookupError("no model here")
     if how == "import":
-        import a_module_that_there_is_not  # type: ignore[import-not-found]  # noqa: F401, PLC0415
+        import a_module_that_there_is_not  # type: ignore[import-not-found]  # noqa: F401
     if how == "sys.exit":
         sys.exit(5)
     die(how)
@@ -311,8 +324,6 @@ def return_exits_when_loaded(_: Any = None) -> ValueExitsWhenLoaded:
 
 
 def return_a_lock(_: Any = None) -> Any:
-    import threading
-
     return {"fine": 1, "lock": threading.Lock()}
 
 

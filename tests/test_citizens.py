@@ -1,4 +1,4 @@
-"""Workers as good citizens: what they log, warn of and print arrives; threads and random numbers are as they should be."""
+"""Workers as good citizens: what they log and print arrives; threads and random numbers are as they should be."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import reliability_tasks as tasks
 
 import allcores
+import reliability_tasks as tasks
 from allcores import Pool, WorkerDied
 
 pytestmark = pytest.mark.timeout(45)
@@ -103,9 +103,7 @@ def test_an_exception_in_a_log_record_arrives_as_text(one: Pool, caplog: pytest.
 
 
 @pytest.mark.parametrize("what", ["lock", "refuses to load", "exits when loaded"])
-def test_a_log_record_with_odd_attributes_costs_nobody(
-    one: Pool, caplog: pytest.LogCaptureFixture, what: str
-) -> None:
+def test_a_log_record_with_odd_attributes_costs_nobody(one: Pool, caplog: pytest.LogCaptureFixture, what: str) -> None:
     def work() -> str:
         odd: Any = {
             "lock": threading.Lock,
@@ -271,9 +269,7 @@ def test_what_is_printed_goes_where_the_programs_own_prints_go(one: Pool, monkey
 
 
 @pytest.mark.parametrize("error", [RuntimeError, OSError, ValueError, UnicodeEncodeError])
-def test_a_broken_stdout_costs_no_result(
-    one: Pool, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
-) -> None:
+def test_a_broken_stdout_costs_no_result(one: Pool, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     class Broken:
         encoding = "ascii"
 
@@ -421,7 +417,7 @@ def test_a_seed_seeds_numpy_too(lazily: bool) -> None:
     numpy = pytest.importorskip("numpy")
 
     def lazy(_: Any) -> float:
-        import numpy as lazily_imported  # noqa: PLC0415
+        import numpy as lazily_imported
 
         return float(lazily_imported.random.random())
 

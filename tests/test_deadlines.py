@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
-import reliability_tasks as tasks
 
+import reliability_tasks as tasks
 from allcores import Pool, TaskTimeout, WorkerDied
 
 pytestmark = pytest.mark.timeout(45)
@@ -56,21 +56,21 @@ def test_a_timeout_is_what_programs_already_catch() -> None:
     assert issubclass(TaskTimeout, TimeoutError)
 
 
-@pytest.mark.parametrize("way", ["apply", "apply_async", "map", "starmap", "map_async", "imap", "imap_unordered"])
+_WAYS: dict[str, Callable[[Pool], Any]] = {
+    "apply": lambda pool: pool.apply(tasks.nap, (30,), timeout=0.2),
+    "apply_async": lambda pool: pool.apply_async(tasks.nap, (30,), timeout=0.2).get(SOON),
+    "map": lambda pool: pool.map(tasks.nap, [30], timeout=0.2),
+    "starmap": lambda pool: pool.starmap(tasks.nap, [(30,)], timeout=0.2),
+    "map_async": lambda pool: pool.map_async(tasks.nap, [30], timeout=0.2).get(SOON),
+    "imap": lambda pool: pool.imap(tasks.nap, [30], timeout=0.2).next(SOON),
+    "imap_unordered": lambda pool: pool.imap_unordered(tasks.nap, [30], timeout=0.2).next(SOON),
+}
+
+
+@pytest.mark.parametrize("way", list(_WAYS))
 def test_a_calls_timeout_ends_a_task(one: Pool, way: str) -> None:
     with pytest.raises(TaskTimeout):
-        if way == "apply":
-            one.apply(tasks.nap, (30,), timeout=0.2)
-        elif way == "apply_async":
-            one.apply_async(tasks.nap, (30,), timeout=0.2).get(SOON)
-        elif way == "map":
-            one.map(tasks.nap, [30], timeout=0.2)
-        elif way == "starmap":
-            one.starmap(tasks.nap, [(30,)], timeout=0.2)
-        elif way == "map_async":
-            one.map_async(tasks.nap, [30], timeout=0.2).get(SOON)
-        else:
-            getattr(one, way)(tasks.nap, [30], timeout=0.2).next(SOON)
+        _WAYS[way](one)
     assert one.apply(tasks.same, (1,)) == 1
 
 
@@ -147,8 +147,6 @@ def test_a_timeout_counts_the_packing_of_the_result(one: Pool) -> None:
 
 
 # In a map
-
-
 
 
 def test_a_map_hands_back_timeouts_in_place(processes: Pool) -> None:

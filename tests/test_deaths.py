@@ -16,8 +16,8 @@ from typing import Any
 
 import psutil
 import pytest
-import reliability_tasks as tasks
 
+import reliability_tasks as tasks
 from allcores import MemoryLimitExceeded, Pool, WorkerDied
 from allcores.lanes import processes as process_lanes
 
@@ -173,9 +173,7 @@ def test_a_death_tells_the_last_lines_of_standard_error(one: Pool, capfd: pytest
 
 
 @pytest.mark.parametrize(("how", "name"), [("SIGSEGV", "Segmentation fault"), ("SIGABRT", "Aborted")])
-def test_a_crash_tells_where_python_was(
-    one: Pool, how: str, name: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_crash_tells_where_python_was(one: Pool, how: str, name: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(WorkerDied) as caught:
         one.apply(tasks.die, (how,))
     assert f"Fatal Python error: {name}" in caught.value.stderr
@@ -396,9 +394,7 @@ def test_what_a_task_has_started_goes_with_its_worker(
 
 
 @pytest.mark.parametrize("context", ["forkserver", "fork", "spawn"])
-def test_a_stopped_worker_is_not_waited_for_for_ever(
-    monkeypatch: pytest.MonkeyPatch, context: str
-) -> None:
+def test_a_stopped_worker_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch, context: str) -> None:
     import multiprocessing
 
     monkeypatch.setattr(process_lanes, "STOPPED_FOR", 0.3)

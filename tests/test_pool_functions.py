@@ -273,9 +273,7 @@ def test_many_different_functions_in_turn_are_told_apart(processes: Pool) -> Non
     """More than are remembered, twice."""
     functions = [lambda n, k=k: n + k for k in range(300)]
     for _ in range(2):
-        assert [processes.apply_async(function, (1,)).get() for function in functions] == [
-            1 + k for k in range(300)
-        ]
+        assert [processes.apply_async(function, (1,)).get() for function in functions] == [1 + k for k in range(300)]
 
 
 def test_functions_that_are_made_and_dropped_are_told_apart(processes: Pool) -> None:

@@ -55,9 +55,7 @@ def test_imap_gives_results_in_order(pool: Pool, chunksize: int | None, kind: Ca
 
 @pytest.mark.parametrize("chunksize", CHUNKSIZES)
 @pytest.mark.parametrize("kind", [list, iter], ids=["list", "iterator"])
-def test_imap_unordered_gives_every_result_once(
-    pool: Pool, chunksize: int | None, kind: Callable[[Any], Any]
-) -> None:
+def test_imap_unordered_gives_every_result_once(pool: Pool, chunksize: int | None, kind: Callable[[Any], Any]) -> None:
     items = kind(list(range(60)))
     assert sorted(pool.imap_unordered(tasks.square, items, chunksize)) == [n * n for n in range(60)]
 
@@ -155,9 +153,7 @@ def drain(results: Any) -> tuple[list[Any], list[BaseException]]:
 def test_an_error_of_the_input_comes_where_the_standard_pool_delivers_it(
     pool: Pool, standard: ThreadPool, position: int, chunksize: int | None
 ) -> None:
-    expected, expected_error = drain(
-        standard.imap(tasks.square, input_failing_at(position), chunksize or 1)
-    )
+    expected, expected_error = drain(standard.imap(tasks.square, input_failing_at(position), chunksize or 1))
     good, bad = drain(pool.imap(tasks.square, input_failing_at(position), chunksize))
     assert good == expected
     assert [repr(error) for error in bad] == [repr(error) for error in expected_error]

@@ -526,9 +526,7 @@ def test_workers_of_every_context_outlive_the_thread_that_asked_for_them(method:
 
 
 @pytest.mark.timeout(30)
-def test_a_killed_worker_costs_its_task_and_the_pool_goes_on(
-    one: Pool, tmp_path: Path, wait_until: WaitUntil
-) -> None:
+def test_a_killed_worker_costs_its_task_and_the_pool_goes_on(one: Pool, tmp_path: Path, wait_until: WaitUntil) -> None:
     began = tmp_path / "began"
     pid = one.apply(tasks.pid)
     running = one.apply_async(tasks.touch_and_sleep, (str(began), 60))
@@ -667,9 +665,7 @@ def test_a_pool_cannot_be_pickled(processes: Pool, dumps: Any) -> None:
     ],
     ids=lambda value: repr(value) if isinstance(value, dict) else None,
 )
-def test_a_bad_argument_of_the_pool_is_named(
-    arguments: dict[str, Any], error: type[Exception], name: str
-) -> None:
+def test_a_bad_argument_of_the_pool_is_named(arguments: dict[str, Any], error: type[Exception], name: str) -> None:
     with pytest.raises(error, match=name):
         Pool(**arguments)
 
@@ -725,9 +721,7 @@ def test_a_bad_argument_of_a_method_is_named_at_the_call(
         ({"times": 1, "longest": -1}, ValueError, "longest"),
     ],
 )
-def test_a_bad_argument_of_retry_is_named(
-    arguments: dict[str, Any], error: type[Exception], name: str
-) -> None:
+def test_a_bad_argument_of_retry_is_named(arguments: dict[str, Any], error: type[Exception], name: str) -> None:
     with pytest.raises(error, match=name):
         Retry(**arguments)
 
@@ -777,5 +771,3 @@ def test_a_pool_of_a_forked_parent_says_that_it_belongs_elsewhere() -> None:
         assert "forked" in said
         assert pool.apply(tasks.square, (3,)) == 9  # the parent's pool has not noticed
     pool.join()
-
-

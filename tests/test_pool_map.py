@@ -263,9 +263,7 @@ def test_two_maps_at_once_from_two_threads_do_not_mix(processes: Pool) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert results == {
-        factor: [n * n for n in range(factor, 3000 + factor)] for factor in (1, 10_000)
-    }
+    assert results == {factor: [n * n for n in range(factor, 3000 + factor)] for factor in (1, 10_000)}
 
 
 # Progress
@@ -273,9 +271,7 @@ def test_two_maps_at_once_from_two_threads_do_not_mix(processes: Pool) -> None:
 
 def run_with_progress(body: str) -> str:
     """Run a script; its standard error, which is where bars are shown."""
-    script = "import allcores, sys\nwith allcores.Pool(2) as pool:\n" + textwrap.indent(
-        textwrap.dedent(body), "    "
-    )
+    script = "import allcores, sys\nwith allcores.Pool(2) as pool:\n" + textwrap.indent(textwrap.dedent(body), "    ")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
@@ -345,9 +341,7 @@ def test_map_in_a_worker_of_another_pool_works() -> None:
         assert pool.apply(inner, (4,)) == [0, 1, 4, 9]
 
 
-def test_workers_have_the_programs_folder_path_and_environment(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_have_the_programs_folder_path_and_environment(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def surroundings(_: Any) -> tuple[str, bool, str | None]:
         return os.getcwd(), "/somewhere" in sys.path, os.environ.get("ALLCORES_TEST")
 
@@ -355,8 +349,4 @@ def test_workers_have_the_programs_folder_path_and_environment(
     monkeypatch.setenv("ALLCORES_TEST", "set after the template has started")
     monkeypatch.syspath_prepend("/somewhere")
     with Pool(1) as pool:
-        assert pool.map(surroundings, [0]) == [
-            (str(tmp_path), True, "set after the template has started")
-        ]
-
-
+        assert pool.map(surroundings, [0]) == [(str(tmp_path), True, "set after the template has started")]

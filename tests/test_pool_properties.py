@@ -24,9 +24,7 @@ integers = st.one_of(
 )
 floats = st.floats()
 texts = st.text(st.characters(exclude_categories=()), max_size=20)  # with surrogates
-plain = st.one_of(
-    integers, floats, texts, st.binary(max_size=20), st.none(), st.booleans(), st.complex_numbers()
-)
+plain = st.one_of(integers, floats, texts, st.binary(max_size=20), st.none(), st.booleans(), st.complex_numbers())
 nested = st.recursive(
     plain,
     lambda inner: st.one_of(
@@ -38,16 +36,12 @@ nested = st.recursive(
 )
 #: Runs of one kind, as columns are made for, broken by anything.
 runs = st.lists(
-    st.one_of(
-        st.lists(integers, max_size=30), st.lists(floats, max_size=30), st.lists(nested, max_size=5)
-    ),
+    st.one_of(st.lists(integers, max_size=30), st.lists(floats, max_size=30), st.lists(nested, max_size=5)),
     max_size=4,
 ).map(lambda parts: list(itertools.chain(*parts)))
 chunksizes = st.sampled_from([None, 1, 2, 5, 100])
 
-quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +98,7 @@ def test_imap_unordered_loses_and_invents_nothing(shared: Pool, items: list[Any]
 
 @quick
 @given(items=st.lists(st.tuples(nested, nested), max_size=20), chunksize=chunksizes)
-def test_starmap_is_the_builtin(
-    shared: Pool, items: list[tuple[Any, Any]], chunksize: int | None
-) -> None:
+def test_starmap_is_the_builtin(shared: Pool, items: list[tuple[Any, Any]], chunksize: int | None) -> None:
     assert same(shared.starmap(tasks.pair, items, chunksize), list(itertools.starmap(tasks.pair, items)))
 
 
@@ -119,9 +111,7 @@ def test_apply_async_is_a_call(shared: Pool, items: list[Any]) -> None:
 
 @quick
 @given(items=st.lists(st.one_of(integers, floats), max_size=60))
-def test_what_functions_of_numbers_return_or_raise_is_what_they_do_here(
-    shared: Pool, items: list[Any]
-) -> None:
+def test_what_functions_of_numbers_return_or_raise_is_what_they_do_here(shared: Pool, items: list[Any]) -> None:
     def outcome(function: Any, item: Any) -> Any:
         try:
             return function(item)

@@ -7,7 +7,6 @@ they belong to the classes for synchronisation. More about each matter is in `te
 
 from __future__ import annotations
 
-import gc
 import itertools
 import multiprocessing
 import os
@@ -23,10 +22,10 @@ from typing import Any
 
 import psutil
 import pytest
-import reliability_tasks as tasks
-from test_parent import GONE, Program, program  # noqa: F401  # the fixture
 
+import reliability_tasks as tasks
 from allcores import MemoryLimitExceeded, Pool, PoolBroken, TaskTimeout, WorkerDied
+from test_parent import GONE, Program, program  # noqa: F401  # the fixture
 
 pytestmark = pytest.mark.timeout(45)
 
@@ -138,27 +137,10 @@ def test_an_initializer_that_raises_is_tried_for_ever(tmp_path: Path) -> None:
     assert len(tasks.marks(path)) <= 12
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_fork_in_a_program_with_threads_inherits_locked_locks(tmp_path: Path) -> None:
-    """Workers are made while another thread holds a lock that a task needs: the task finds it free."""
-    import logging
-
-    handler = logging.FileHandler(tmp_path / "log")
-    handler.acquire()  # held for good by this process, as a thread may at the moment of a fork
-    try:
-        with Pool(1) as pool:
-
-            def work() -> int:
-                for held in logging.root.handlers:
-                    held.acquire()
-                    held.release()
-                return os.getppid()
-
-            parent = pool.apply_async(work).get(SOON)
-    finally:
-        handler.release()
-        handler.close()
-    assert parent != os.getpid()  # the worker was not forked from this process
+def test_fork_in_a_program_with_threads_inherits_locked_locks() -> None:
+    """Workers are made while somebody holds a lock that a task needs: the task finds it free."""
+    with tasks.program_lock, Pool(1) as pool:
+        assert pool.apply_async(tasks.take_program_lock).get(SOON)
 
 
 def test_ctrl_c_is_a_wall_of_tracebacks_then_a_hang(program: Start, wait_until: WaitUntil) -> None:  # noqa: F811
@@ -199,11 +181,10 @@ def test_a_pool_is_dropped_without_close_or_alive_at_the_end(
     program: Start,  # noqa: F811
     wait_until: WaitUntil,
 ) -> None:
-    pool = Pool(2)
-    workers = set(pool.map(tasks.pid, range(10)))
+    here = {"pool": Pool(2)}
+    workers = set(here["pool"].map(tasks.pid, range(10)))
     with pytest.warns(ResourceWarning):
-        del pool
-        gc.collect()
+        here.clear()
     wait_until(lambda: not any(psutil.pid_exists(worker) for worker in workers))
 
     running = program("pool = Pool(2); result = pool.apply_async(tasks.nap, (60,)); pool.apply(tasks.same, (1,))\n")

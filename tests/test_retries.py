@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import reliability_tasks as tasks
 from hypothesis import given
 from hypothesis import strategies as st
 
+import reliability_tasks as tasks
 from allcores import MemoryLimitExceeded, Pool, PoolBroken, Retry, TaskTimeout, WorkerDied
 
 pytestmark = pytest.mark.timeout(45)
@@ -218,9 +218,7 @@ def test_pauses_are_kept(processes: Pool, tmp_path: Path) -> None:
 
 
 def test_a_task_that_pauses_keeps_no_worker(one: Pool, tmp_path: Path) -> None:
-    failing = one.apply_async(
-        tasks.fail_times, (str(tmp_path / "calls"), 1), retries=Retry(1, backoff=1.0, jitter=0)
-    )
+    failing = one.apply_async(tasks.fail_times, (str(tmp_path / "calls"), 1), retries=Retry(1, backoff=1.0, jitter=0))
     began = time.monotonic()
     assert one.map(tasks.same, range(10)) == list(range(10))
     assert not failing.ready() or time.monotonic() - began > 0.9

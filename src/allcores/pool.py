@@ -208,7 +208,7 @@ class Pool:
         except Exception as error:
             failure = Failure(error)
             function = scheduler.unsendable(func)
-        result = SingleResult(scheduler, function, policy, self, payload, callback, error_callback)
+        result = SingleResult(scheduler, function, policy, self, payload, (args, kwds), callback, error_callback)
         if failure is not None:
             result.value = failure
             scheduler.settlement.complete([result])

@@ -23,9 +23,9 @@ from collections import ChainMap
 
 import cloudpickle
 
+from allcores.engine.channel import MADE_MAIN
 from allcores.engine.descriptors import Parcel, Spawning
 from allcores.engine.functions import global_names
-from allcores.engine.worker import MADE_MAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -29,7 +29,10 @@ def _brief(value: object) -> str:
 
     shortener = reprlib.Repr()
     shortener.maxother = shortener.maxstring = 60
-    return shortener.repr(value)
+    try:
+        return shortener.repr(value)
+    except Exception:  # a repr of the caller's that fails
+        return f"<{type(value).__name__}>"
 
 
 class Call:
@@ -121,11 +124,12 @@ class SingleCall(Call):
 
     Attributes:
         payload: the arguments, in the form that the pool's lanes take.
+        arguments: the arguments themselves, for messages.
         callback: called with the result, before anybody waiting is told.
         error_callback: likewise, with the error.
     """
 
-    __slots__ = ("callback", "error_callback", "payload")
+    __slots__ = ("arguments", "callback", "error_callback", "payload")
 
     def __init__(
         self,
@@ -134,6 +138,7 @@ class SingleCall(Call):
         policy: Policy,
         owner: Any,
         payload: Any,
+        arguments: tuple[tuple[Any, ...], dict[str, Any]] | None,
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> None:
@@ -149,6 +154,7 @@ class SingleCall(Call):
         self.attempts = None
         self.deaths = None
         self.payload = payload
+        self.arguments = arguments
         self.callback = callback
         self.error_callback = error_callback
 
@@ -157,8 +163,8 @@ class SingleCall(Call):
         return 1
 
     def release(self) -> list[Any]:
-        held = [self.owner, self.payload]
-        self.owner = self.payload = None
+        held = [self.owner, self.payload, self.arguments]
+        self.owner = self.payload = self.arguments = None
         return held
 
     def fail_rest(self, error: BaseException) -> bool:
@@ -168,8 +174,8 @@ class SingleCall(Call):
     def describe(self) -> str:
         """The call in brief, such as ``resize('cat.png', 0.5)``."""
         arguments = ""
-        if self.payload is not None:
-            args, kwds = self.scheduler.lanes.unpack(self.payload)
+        if self.arguments is not None:
+            args, kwds = self.arguments
             parts = [_brief(value) for value in args]
             parts += [f"{name}={_brief(value)}" for name, value in kwds.items()]
             arguments = ", ".join(parts)

@@ -73,5 +73,8 @@ HALVES_AT = 4096
 HALF_SIZE = 256 * 1024
 CONTROL_SIZE = HALVES_AT + 2 * HALF_SIZE
 
+#: Marks a worker's ``__main__`` that was made empty, not inherited from the program by fork.
+MADE_MAIN = "__allcores_worker__"
+
 #: A result longer than this goes through the socket at once.
 LARGE_RESULT = 64 * 1024

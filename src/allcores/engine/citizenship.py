@@ -47,7 +47,11 @@ class Reporting:
     @classmethod
     def here(cls) -> Reporting:
         """As it is in this process now."""
-        levels = _levels(sys.modules["logging"]) if "logging" in sys.modules else {}
+        levels = {}
+        if "logging" in sys.modules:
+            import logging  # waits, should another thread be importing it
+
+            levels = _levels(logging)
         try:
             filters = pickle.dumps(list(warnings.filters))
         except Exception:
@@ -124,10 +128,10 @@ def limit_threads(count: int) -> None:
     Libraries that are loaded later read the environment, where a number that the user has set stands as it is.
     Those loaded already are told through threadpoolctl, where that is installed.
     """
-    if not count or any(name in os.environ for name in THREAD_VARIABLES):
+    if not count or "OMP_NUM_THREADS" in os.environ:  # which all of them heed
         return
     for name in THREAD_VARIABLES:
-        os.environ[name] = str(count)
+        os.environ.setdefault(name, str(count))
     if "numpy" in sys.modules or "scipy" in sys.modules:
         try:
             from threadpoolctl import threadpool_limits

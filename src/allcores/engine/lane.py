@@ -189,10 +189,6 @@ class Lanes:
         """Arguments in the form that the lanes take."""
         raise NotImplementedError
 
-    def unpack(self, payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments again, for messages."""
-        raise NotImplementedError
-
     def open(self, scheduler: Scheduler) -> None:
         """Get ready to start lanes, without waiting."""
 

@@ -88,6 +88,7 @@ class Scheduler:
         self._leaving: set[Lane] = set()  # told to end
         self._idle: list[Lane] = []  # a stack: the lane used last is the warmest
         self._roomy: set[Lane] = set()  # busy, and could be given one more batch
+        self._deferred: deque[Callable[[], object]] = deque()  # see `later`
         self._starting = 0
         self._made = 0
         self._ended = threading.Event()
@@ -127,7 +128,7 @@ class Scheduler:
             call.queued = True
             self._queue.append(call)
             self._waiting += call.available
-            stuck = not (self._idle or self._roomy or len(self._active) < self.size)
+            stuck = not (self._idle or self._roomy or self._may_start())
         if not stuck:
             self._dispatch()
 
@@ -164,7 +165,7 @@ class Scheduler:
             if not call.queued:
                 call.queued = True
                 self._queue.append(call)
-            stuck = not (self._idle or self._roomy or len(self._active) < self.size)
+            stuck = not (self._idle or self._roomy or self._may_start())
         if not stuck:
             self._dispatch()
         return True
@@ -206,9 +207,12 @@ class Scheduler:
                 starting = self._lanes_to_start()
                 work = self._assign()
             for lane in starting:
-                self.reactor.start()
+                if self.lanes.concurrent:
+                    self.reactor.start()
                 lane.start()
             if work is None:
+                if self._deferred:
+                    self._run_deferred()
                 return
             lane, batch = work
             lane.send(batch)
@@ -220,7 +224,7 @@ class Scheduler:
         started: list[Lane] = []
         if self.broken is not None or self.state is PoolState.ENDED:
             return started
-        while len(self._active) < self.size and self._starting + len(self._idle) < self._waiting:
+        while self._may_start() and self._starting + len(self._idle) < self._waiting:
             self._made += 1
             lane = self.lanes.make(self, self._made)
             lane.quota = self._tasks_per_lane
@@ -228,6 +232,13 @@ class Scheduler:
             self._starting += 1
             started.append(lane)
         return started
+
+    def _may_start(self) -> bool:
+        if self.lanes.concurrent:
+            return len(self._active) < self.size
+        # The calling thread is the lane; another one is wanted only where a task calls its own pool, or another
+        # thread comes along.
+        return all(lane.running_since() is not None for lane in self._active)
 
     def _assign(self) -> tuple[Lane, Batch] | None:
         """Take the next batch from the queue, for the lane that can have it soonest."""
@@ -284,6 +295,8 @@ class Scheduler:
         lane.sending = True
         if lane.quota is not None:
             lane.quota -= batch.count
+        if not self.lanes.concurrent:
+            return
         if batch.count > 1 or len(lane.batches) > 1 or self.memory_limit is not None:
             self.patrol.watch()
         elif batch.timeout is not None:
@@ -310,7 +323,18 @@ class Scheduler:
         self._roomy.discard(lane)
         if lane in self._idle:
             self._idle.remove(lane)
-        self.reactor.call_soon(lane.stop)
+        self.later(lane.stop)
+
+    def later(self, function: Callable[[], object]) -> None:
+        """Call `function` without the lock: in the reactor's thread, or where all is done in the caller's, there."""
+        if self.lanes.concurrent:
+            self.reactor.call_soon(function)
+        else:
+            self._deferred.append(function)
+
+    def _run_deferred(self) -> None:
+        while self._deferred:
+            self._deferred.popleft()()
 
     def _give_back(self, batch: Batch, position: int, stop: int) -> list[Call]:
         """Queue tasks again that were not begun, ahead of all others.
@@ -562,6 +586,7 @@ class Scheduler:
             if self.state is PoolState.OPEN:
                 self.state = PoolState.CLOSED
             self._end_if_finished()
+        self._run_deferred()
 
     def terminate(self) -> None:
         """End now: what waits and what runs fails with `CancelledError`."""
@@ -580,6 +605,7 @@ class Scheduler:
             lane.kill()
         with self.lock:
             self._end_if_finished()
+        self._run_deferred()
 
     @property
     def _interrupted(self) -> bool:
@@ -618,7 +644,7 @@ class Scheduler:
                 self._retire(lane)
             elif lane.state is LaneState.STARTING:
                 lane.killed_for = lane.killed_for or _cancelled_error()
-                self.reactor.call_soon(lane.kill)
+                self.later(lane.kill)
         if not self._active and not self._leaving and not self._ended.is_set():
             self.lanes.close()
             self._ended.set()

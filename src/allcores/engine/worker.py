@@ -24,10 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["MADE_MAIN", "Setup", "Worker"]
+    from allcores.engine.lane import Hook
 
-#: Marks a worker's ``__main__`` that was made empty, not inherited from the program by fork.
-MADE_MAIN = "__allcores_worker__"
+__all__ = ["Setup", "Worker"]
 
 #: The kinds of numbers that have a column, as in `channel.COLUMNS`.
 _NUMBERS = (object, int, float)
@@ -98,10 +97,18 @@ class Worker:
     """One worker's side of a channel.
 
     Only the worker's main thread calls its methods.
+
+    Args:
+        connection: the channel.
+        control: the control block.
+        hooks: initializer and finalizer, where they are inherited from the program by fork.
     """
 
-    def __init__(self, connection: socket.socket, control: mmap) -> None:
+    def __init__(
+        self, connection: socket.socket, control: mmap, hooks: tuple[Hook | None, Hook | None] = (None, None)
+    ) -> None:
         self._connection = connection
+        self._initializer, self._finalizer = hooks
         self._sending = threading.Lock()
         self._sender = 0  # the thread that sends
         self._pid = os.getpid()
@@ -113,7 +120,6 @@ class Worker:
         self._numbers = memoryview(b"")  # the column being filled
         self._functions: dict[int, Callable[..., Any]] = {}
         self._columns: dict[int, int] = {}  # by function id: the column that its last results would fit
-        self._finalizer: bytes | None = None
         self._frames = FrameReader(connection)
 
     def serve(self) -> None:
@@ -166,12 +172,15 @@ class Worker:
         current = process.current_process()
         current.name = setup.name
         current.authkey = setup.authkey
-        self._finalizer = setup.finalizer
         setup.reporting.install(self._send_report)
         limit_threads(setup.threads)
         try:
             if setup.initializer is not None:
-                function, arguments = loads(setup.initializer)
+                self._initializer = loads(setup.initializer)
+            if setup.finalizer is not None:
+                self._finalizer = loads(setup.finalizer)
+            if self._initializer is not None:
+                function, arguments = self._initializer
                 function(*arguments)
         except BaseException as error:
             self._send(ch.BROKEN, 0, 0, self._failure(error))
@@ -183,7 +192,7 @@ class Worker:
         if self._finalizer is None:
             return
         try:
-            function, arguments = loads(self._finalizer)
+            function, arguments = self._finalizer
             function(*arguments)
         except BaseException:
             sys.excepthook(*sys.exc_info())

@@ -38,10 +38,6 @@ class LocalLanes(Lanes):
     def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> Any:
         return args, kwds
 
-    def unpack(self, payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwds = payload
-        return args, kwds
-
     def close(self) -> None:
         pass
 

@@ -30,7 +30,7 @@ from allcores.engine.worker import Setup
 from allcores.lanes.family import resident
 from allcores.lanes.oom import oom_kills
 from allcores.lanes.output import Output
-from allcores.lanes.start import Starter
+from allcores.lanes.start.starter import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,8 +65,12 @@ class ProcessLanes(Lanes):
         self.codec = Codec(starter.shares_main)
         self._name = name
         self._threads = 0
-        self._initializer = self.codec.value(initializer) if initializer is not None else None
-        self._finalizer = self.codec.value(finalizer) if finalizer is not None else None
+        self._initializer = self._finalizer = None
+        if starter.shares_main:  # inherited, like everything else: nothing need be picklable
+            starter.hooks = (initializer, finalizer)
+        else:
+            self._initializer = self.codec.value(initializer) if initializer is not None else None
+            self._finalizer = self.codec.value(finalizer) if finalizer is not None else None
 
     def open(self, scheduler: Scheduler) -> None:
         self._threads = max(1, cpu_count() // scheduler.size)
@@ -91,10 +95,6 @@ class ProcessLanes(Lanes):
 
     def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes:
         return self.codec.call(args, kwds)
-
-    def unpack(self, payload: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwds = pickle.loads(payload)
-        return args, kwds
 
     def close(self) -> None:
         self.starter.close()

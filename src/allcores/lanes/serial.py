@@ -18,7 +18,7 @@ __all__ = ["SerialLanes"]
 
 
 class SerialLanes(LocalLanes):
-    """Makes the one lane that there is."""
+    """Makes a lane for the calling thread, and one more for each call that a task makes of its own pool."""
 
     concurrent = False
 
@@ -66,4 +66,4 @@ class SerialLane(LocalLane):
         self.wind_up()
 
     def kill(self, grace: float = 0.0) -> None:
-        self.scheduler.reactor.call_soon(lambda: self.scheduler.lane_ended(self, Death(True)))
+        self.scheduler.later(lambda: self.scheduler.lane_ended(self, Death(True)))

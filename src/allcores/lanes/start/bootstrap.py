@@ -15,12 +15,14 @@ import types
 from collections.abc import Sequence
 
 from allcores.engine.barrier import register
-from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, PRINTED
-from allcores.engine.worker import MADE_MAIN, Worker
+from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, MADE_MAIN, PRINTED
+from allcores.engine.worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from allcores.engine.lane import Hook
 
 __all__ = ["Surroundings", "die_with_parent", "prctl", "run_worker"]
 
@@ -109,12 +111,13 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def run_worker(fds: Sequence[int]) -> None:
+def run_worker(fds: Sequence[int], hooks: tuple[Hook | None, Hook | None] = (None, None)) -> None:
     """Work until told to stop, then end this process.
 
     Args:
         fds: descriptors of the worker's end of its channel, of the control block, and of what are to be its
             standard output and error.
+        hooks: initializer and finalizer, where they are inherited from the program by fork.
     """
     status = 1
     try:
@@ -124,7 +127,7 @@ def run_worker(fds: Sequence[int]) -> None:
         _settle_in()
         _redirect(output, error, memoryview(block)[:HALVES_AT].cast("Q"))
         with socket.socket(fileno=connection) as channel:
-            Worker(channel, block).serve()
+            Worker(channel, block, hooks).serve()
         _leave()
         status = 0
     except BaseException:

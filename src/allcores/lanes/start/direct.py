@@ -18,9 +18,9 @@ from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
 from allcores.lanes.family import MARK, kill_marked
-from allcores.lanes.start import Starter
 from allcores.lanes.start.bootstrap import Surroundings, die_with_parent, run_worker
 from allcores.lanes.start.spawn import package_home, spawn_python
+from allcores.lanes.start.starter import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class DirectStarter(Starter):
                 die_with_parent(parent)
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 signal.set_wakeup_fd(-1)
-                run_worker(fds)
+                run_worker(fds, self.hooks)
             except BaseException:
                 traceback.print_exc()
             finally:

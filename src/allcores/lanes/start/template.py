@@ -20,9 +20,9 @@ from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
 from allcores.lanes.family import MARK, kill_marked
-from allcores.lanes.start import Starter
 from allcores.lanes.start.bootstrap import Surroundings
 from allcores.lanes.start.spawn import package_home, spawn_python
+from allcores.lanes.start.starter import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class _Template:
         self.users = 0
         self.environment = dict(os.environ)
         preload, threads = key
-        if threads and not any(name in os.environ for name in THREAD_VARIABLES):
-            self.environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+        if threads and "OMP_NUM_THREADS" not in os.environ:
+            self.environment = {**dict.fromkeys(THREAD_VARIABLES, str(threads)), **self.environment}
         self._release = threading.Event()
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = mine
