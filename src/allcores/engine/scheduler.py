@@ -128,7 +128,7 @@ class Scheduler:
             call.queued = True
             self._queue.append(call)
             self._waiting += call.available
-            stuck = not (self._idle or self._roomy or self._may_start())
+            stuck = self._stuck
         if not stuck:
             self._dispatch()
 
@@ -165,7 +165,7 @@ class Scheduler:
             if not call.queued:
                 call.queued = True
                 self._queue.append(call)
-            stuck = not (self._idle or self._roomy or self._may_start())
+            stuck = self._stuck
         if not stuck:
             self._dispatch()
         return True
@@ -192,6 +192,11 @@ class Scheduler:
         lane.exchange(batch)
         return True
 
+    @property
+    def _stuck(self) -> bool:
+        """Whether nobody can take anything just now."""
+        return self.lanes.concurrent and not (self._idle or self._roomy or len(self._active) < self.size)
+
     def check_open(self) -> None:
         """Raise the reason if the pool takes no calls."""
         if self.broken is not None:
@@ -202,17 +207,17 @@ class Scheduler:
     # Giving work to lanes
 
     def _dispatch(self) -> None:
+        if not self.lanes.concurrent:
+            self._run_inline()
+            return
         while True:
             with self.lock:
                 starting = self._lanes_to_start()
                 work = self._assign()
             for lane in starting:
-                if self.lanes.concurrent:
-                    self.reactor.start()
+                self.reactor.start()
                 lane.start()
             if work is None:
-                if self._deferred:
-                    self._run_deferred()
                 return
             lane, batch = work
             lane.send(batch)
@@ -220,11 +225,49 @@ class Scheduler:
                 lane.sending = False
                 self._note_room(lane)
 
+    def _run_inline(self) -> None:
+        """Run what waits in the calling thread, the newest call first: that may be a task's, which waits for it."""
+        while True:
+            with self.lock:
+                if not self._queue:
+                    break
+                call = self._queue.pop()
+                call.queued = False
+            lane = self._inline_lane()
+            while lane is not None:
+                with self.lock:
+                    if not call.available:
+                        break
+                    batch = call.take(1) if isinstance(call, BulkCall) else CallsBatch([call])  # type: ignore[list-item]
+                    lane.batches.append(batch)
+                lane.send(batch)
+                if not isinstance(call, BulkCall):
+                    break
+            with self.lock:
+                if lane is not None:
+                    self._idle.append(lane)
+                failed = [call] if self.broken is not None and not call.done and call.fail_rest(self.broken) else []
+            self.settlement.complete(failed)
+        self._run_deferred()
+
+    def _inline_lane(self) -> Lane | None:
+        """A lane that runs nothing: there is one for the caller, and one for each task that calls its own pool."""
+        while self.broken is None:
+            with self.lock:
+                if self._idle:
+                    return self._idle.pop()
+                self._made += 1
+                lane = self.lanes.make(self, self._made)
+                self._active.append(lane)
+                self._starting += 1
+            lane.start()
+        return None
+
     def _lanes_to_start(self) -> list[Lane]:
         started: list[Lane] = []
         if self.broken is not None or self.state is PoolState.ENDED:
             return started
-        while self._may_start() and self._starting + len(self._idle) < self._waiting:
+        while len(self._active) < self.size and self._starting + len(self._idle) < self._waiting:
             self._made += 1
             lane = self.lanes.make(self, self._made)
             lane.quota = self._tasks_per_lane
@@ -232,13 +275,6 @@ class Scheduler:
             self._starting += 1
             started.append(lane)
         return started
-
-    def _may_start(self) -> bool:
-        if self.lanes.concurrent:
-            return len(self._active) < self.size
-        # The calling thread is the lane; another one is wanted only where a task calls its own pool, or another
-        # thread comes along.
-        return all(lane.running_since() is not None for lane in self._active)
 
     def _assign(self) -> tuple[Lane, Batch] | None:
         """Take the next batch from the queue, for the lane that can have it soonest."""

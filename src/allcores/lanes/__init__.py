@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from allcores.engine.lane import Hook, Lanes
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from allcores.engine.lane import Hook, Lanes
 
 __all__ = ["ENGINES", "make_lanes"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from allcores.engine.batch import Batch
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
@@ -18,7 +16,7 @@ __all__ = ["SerialLanes"]
 
 
 class SerialLanes(LocalLanes):
-    """Makes a lane for the calling thread, and one more for each call that a task makes of its own pool."""
+    """Makes a lane for the calling thread, and one more for each task that calls its own pool."""
 
     concurrent = False
 
@@ -27,32 +25,15 @@ class SerialLanes(LocalLanes):
 
 
 class SerialLane(LocalLane):
-    """Runs a batch when it is sent.
+    """Runs a batch when it is sent. Limits in time have no force here: who would enforce them runs the task."""
 
-    A batch that comes while another runs (the end of each brings the next) waits in `_todo`: the stack does not
-    grow with the number of batches.
-    """
-
-    __slots__ = ("_running", "_todo")
-
-    def __init__(self, scheduler: Scheduler, number: int, lanes: SerialLanes) -> None:
-        super().__init__(scheduler, number, lanes)
-        self._todo: deque[Batch] = deque()
-        self._running = False
+    __slots__ = ()
 
     def start(self) -> None:
         self.set_up()
 
     def send(self, batch: Batch) -> None:
-        self._todo.append(batch)
-        if self._running:
-            return
-        self._running = True
-        try:
-            while self._todo:
-                self.run(self._todo.popleft())
-        finally:
-            self._running = False
+        self.run(batch)
 
     def _run_task(self, batch: Batch, position: int) -> Any:
         outcome = super()._run_task(batch, position)
