@@ -20,6 +20,9 @@ ENGINES = ("processes", "threads", "serial")
 #: Seconds that a test's workers, threads and descriptors may take to go away.
 PATIENCE = 3.0
 
+#: Descriptors that the standard library keeps for good: its source of randomness, and its heap of shared memory.
+_KEPT = ("/dev/urandom", "/dev/shm/pym-", "/tmp/pym-")
+
 #: Threads that may outlive a test: the one that ends a template which no pool has used for a while, and tqdm's own.
 _LINGERING = ("allcores-linger", "tqdm_monitor")
 
@@ -36,13 +39,26 @@ def _processes() -> dict[int, str]:
     """What descends from this process, zombies apart; neither templates nor multiprocessing's resource tracker."""
     allowed = {*_templates(), multiprocessing.resource_tracker._resource_tracker._pid}
     found = {}
-    for process in psutil.Process().children(recursive=True):
+    for pid in _descendants(os.getpid()):
         try:
-            if process.pid not in allowed and process.status() != psutil.STATUS_ZOMBIE:
-                found[process.pid] = " ".join(process.cmdline())[:200]
+            process = psutil.Process(pid)
+            if pid not in allowed and process.status() != psutil.STATUS_ZOMBIE:
+                found[pid] = " ".join(process.cmdline())[:200]
         except psutil.NoSuchProcess:
             continue
     return found
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes that descend from one. psutil looks at every process of the machine for that."""
+    found = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass  # it has just ended
+    return found + [deeper for child in found for deeper in _descendants(child)]
 
 
 def _threads() -> dict[int, str]:
@@ -58,7 +74,7 @@ def _descriptors() -> dict[int, str]:
             target = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
             continue  # the one that listed the folder
-        if int(name) not in allowed and target != "/dev/urandom":
+        if int(name) not in allowed and not target.startswith(_KEPT):
             found[int(name)] = target
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import socket
 import sys
@@ -10,11 +11,11 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-import pool_tasks as tasks
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pool_tasks as tasks
 from allcores.engine import channel
 from allcores.engine.by_value import dumps_by_value
 from allcores.engine.codec import Codec
@@ -107,7 +108,7 @@ def test_items_that_cannot_go_together_go_singly_and_the_bad_one_raises_in_its_p
     first, second, third = codec.items_singly(items, star=False)
     assert pickle.loads(first) == ((1,), {})
     assert pickle.loads(third) == ((3,), {})
-    with pytest.raises(TypeError, match="_thread.lock"):
+    with pytest.raises(TypeError, match="lock"):
         pickle.loads(second)
 
 
@@ -235,6 +236,7 @@ def test_an_error_class_that_cannot_be_found_here_is_replaced_by_remote_error() 
 def pair() -> Iterator[tuple[socket.socket, FrameReader]]:
     """Where to write frames, and what reads them."""
     writing, reading = socket.socketpair()
+    reading.settimeout(0.05)
     with writing, reading:
         yield writing, FrameReader(reading)
 
@@ -251,8 +253,9 @@ def read_all(writing: socket.socket, reader: FrameReader, data: bytes, step: int
         writing.sendall(data[start : start + step])
         assert reader.fill()
         take()
-    with pytest.raises(BlockingIOError):
-        while reader.fill(socket.MSG_DONTWAIT):
+    with contextlib.suppress(TimeoutError):
+        while True:
+            assert reader.fill()
             take()
     return frames
 

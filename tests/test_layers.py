@@ -178,7 +178,8 @@ def loaded_by(statement: str) -> set[str]:
 def test_the_worker_loop_imports_few_modules() -> None:
     loaded = loaded_by(f"sys.path.insert(0, {str(SOURCES)!r}); import allcores.lanes.start.bootstrap")
     ours = {name for name in loaded if name.startswith("allcores")}
-    for heavy in ("allcores.pool", "allcores.results", "allcores.engine.scheduler", "allcores.engine.reactor", "allcores.engine.lane",
+    for heavy in ("allcores.pool", "allcores.results", "allcores.engine.scheduler", "allcores.engine.reactor",
+                  "allcores.engine.lane",
                   "allcores.lanes.processes", "allcores.watch"):  # fmt: skip
         assert heavy not in ours
     for heavy in ("asyncio", "logging", "typing", "concurrent", "inspect", "traceback", "cloudpickle", "psutil",

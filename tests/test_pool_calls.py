@@ -61,7 +61,7 @@ def test_apply_runs_in_another_process(processes: Pool) -> None:
 
 
 def test_apply_raises_what_the_task_raised(pool: Pool) -> None:
-    with pytest.raises(ValueError, match="^cannot take 3$"):
+    with pytest.raises(ValueError, match=r"^cannot take 3$"):
         pool.apply(tasks.fail_on_three, (3,))
 
 

@@ -9,10 +9,10 @@ import threading
 import traceback
 from typing import Any
 
-import pool_tasks as tasks
 import pytest
 
 import allcores
+import pool_tasks as tasks
 from allcores import MaybeEncodingError, Pool, RemoteError, RemoteTraceback
 
 
@@ -214,14 +214,14 @@ def test_a_local_engine_returns_what_cannot_be_pickled() -> None:
 def test_an_argument_that_cannot_be_pickled_is_named(processes: Pool) -> None:
     with pytest.raises(TypeError, match=r"argument 1\['inner'\]\[0\] is a _thread.lock"):
         processes.apply(tasks.pair, (1, {"inner": [threading.Lock()]}))
-    with pytest.raises(TypeError, match="argument b is a _thread.lock"):
+    with pytest.raises(TypeError, match=r"argument b is a _thread\.lock"):
         processes.apply(tasks.pair, (1,), {"b": threading.Lock()})
 
 
 def test_an_argument_that_cannot_be_pickled_is_told_to_the_error_callback_too(processes: Pool) -> None:
     seen: list[BaseException] = []
     result = processes.apply_async(tasks.square, (threading.Lock(),), error_callback=seen.append)
-    with pytest.raises(TypeError, match="_thread.lock"):
+    with pytest.raises(TypeError, match=r"_thread\.lock"):
         result.get(5)
     assert len(seen) == 1
 

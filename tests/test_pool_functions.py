@@ -10,9 +10,9 @@ import sys
 import textwrap
 from typing import Any
 
-import pool_tasks as tasks
 import pytest
 
+import pool_tasks as tasks
 from allcores import Pool
 
 captured_global = "first"
@@ -150,7 +150,7 @@ def test_a_captured_variable_that_was_assigned_anew_is_seen(processes: Pool, met
             return [processes.apply_async(add, (1,)).get()]
         return list(getattr(processes, method)(add, [(1,)] if method == "starmap" else [1]))
 
-    for offset in (1, 1, 10, 1, "no number"):  # noqa: B007  (it is captured)
+    for offset in (1, 1, 10, 1, "no number"):
         if offset == "no number":
             with pytest.raises(TypeError):
                 call()
@@ -171,7 +171,7 @@ def test_a_captured_list_that_was_changed_in_place_is_seen(processes: Pool) -> N
 @pytest.mark.parametrize("depth", ["tuple", "dict", "object", "default", "keyword default", "attribute"])
 def test_changes_deep_within_what_is_captured_are_seen(processes: Pool, depth: str) -> None:
     class Holder:
-        value: list[int] = []
+        value = (0,)
 
     inner = [1]
     if depth == "tuple":

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-import pool_tasks as tasks
 import pytest
 
+import pool_tasks as tasks
 from allcores import Pool
 
 pytestmark = pytest.mark.timeout(30)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pool_tasks as tasks
 import pytest
 
 import allcores
+import pool_tasks as tasks
 from allcores import Pool, Retry
 
 WaitUntil = Callable[..., None]
@@ -225,9 +225,15 @@ def test_terminate_from_another_thread_wakes_those_who_wait() -> None:
 
 @pytest.mark.timeout(20)
 def test_an_error_in_the_with_block_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError), Pool(2) as pool:
-        pool.apply_async(tasks.sleep_and_return, (60,))
-        raise ZeroDivisionError
+    pool = Pool(2)
+
+    def fail() -> None:
+        with pool:
+            pool.apply_async(tasks.sleep_and_return, (60,))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     pool.join()
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pool_tasks as tasks
 import pytest
 
 import allcores
+import pool_tasks as tasks
 from allcores import Pool
 
 pytestmark = pytest.mark.timeout(15)
@@ -44,7 +44,8 @@ def call(way: str, function: Any, shared: Any, *rest: Any) -> list[Any]:
         with Pool(2, tasks.remember_positional, (shared,)) as pool:
             results = [pool.apply_async(with_remembered, rest) for _ in range(2)]
             values = [result.get(20) for result in results]
-    pool.join()
+            pool.close()  # in good order: what a queue's thread has not sent yet is lost with a worker that is ended
+            pool.join()
     return values
 
 
@@ -135,8 +136,8 @@ def test_a_queue_inside_a_structure_and_in_a_map_travels() -> None:
 def test_a_queue_that_a_function_captures_travels() -> None:
     queue = allcores.SimpleQueue()
     with Pool(1) as pool:
-        pool.map(lambda n: queue.put(n), range(3))
-        assert [queue.get() for _ in range(3)] == [0, 1, 2]
+        pool.map(lambda n: queue.put(n * n), range(3))
+        assert [queue.get() for _ in range(3)] == [0, 1, 4]
     pool.join()
     queue.close()
 

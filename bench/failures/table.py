@@ -19,10 +19,11 @@ def markdown(results):
     """The table, a row for each case, a column for each library."""
     slugs = list(next(iter(results["cases"].values())))
     titles = [libraries.BY_SLUG[slug].title for slug in slugs]
-    lines = [f"| case | {' | '.join(titles)} |", f"| --- |{' --- |' * len(titles)}"]
+    lines = [f"| case | {' | '.join(titles)} | test |", f"| --- |{' --- |' * len(titles)} --- |"]
     for name, outcomes in results["cases"].items():
         cells = " | ".join(cell(outcomes[slug]) for slug in slugs)
-        lines.append(f"| {cases.BY_NAME[name].title} | {cells} |")
+        case = cases.BY_NAME[name]
+        lines.append(f"| {case.title} | {cells} | `{case.test}` |")
     return "\n".join([*lines, "", *footer(results)]) + "\n"
 
 

@@ -372,7 +372,7 @@ class Pool:
             iterable: the items, which may be endless: they are drawn as results are fetched.
             chunksize: the least number of items that travel together, when so many are there.
             buffersize: how many items may be drawn ahead of the results that have been fetched; left out, a number
-                that suits the tasks: at least 2 for each worker and 2 more, at most 1,024.
+                that suits the tasks: at least 2 for each worker and 2 more, at most 256.
             timeout, retries, progress: as for `map`.
 
         Raises:

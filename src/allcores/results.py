@@ -244,7 +244,8 @@ class ResultIterator(Iterator["Any"]):
         # while this very thread holds the scheduler's lock.
         call, source = self._call, self._source
         if not call.done:
-            call.scheduler.reactor.call_soon(source.stop if call.fetched else source.run_unwatched)
+            source.unwatched = not call.fetched
+            call.scheduler.reactor.call_soon(source.run_unwatched if source.unwatched else source.stop)
 
 
 class SequenceSource(Source):
@@ -256,6 +257,7 @@ class SequenceSource(Source):
         self._buffersize = buffersize
         self._drawn = 0
         self._lock = threading.Lock()
+        self.unwatched = False
         self.refill_at = 0
 
     def begin(self) -> None:
@@ -308,7 +310,7 @@ class IteratorSource(Source):
         self._buffersize = buffersize
         self._room = threading.Condition()
         self._stopped = False
-        self._unwatched = False
+        self.unwatched = False
         self._limit = 0
         self.refill_at = 0
 
@@ -328,7 +330,7 @@ class IteratorSource(Source):
 
     def hurry(self) -> None:
         """Draw nothing more: without anybody fetching results the end may never come."""
-        if not self._unwatched:
+        if not self.unwatched:
             self._stop(
                 RuntimeError(
                     "the pool was joined before the input of imap was drawn to its end: fetch the results first, "
@@ -342,10 +344,12 @@ class IteratorSource(Source):
 
     def run_unwatched(self) -> None:
         """Draw everything; results are dropped as they come."""
-        self._unwatched = True
         call = self._call
+        watcher = call.on_progress
 
-        def drop(_: int) -> None:
+        def drop(count: int) -> None:
+            if watcher is not None:
+                watcher(count)
             call.ready.clear()
             self.refill()
 

@@ -25,7 +25,7 @@ HEAVIEST = 1 << 18
 #: Bounds of a stream's window: nanoseconds of work for each lane, bytes, items. Arbitrary.
 WINDOW_TIME = 10_000_000
 WINDOW_BYTES = 64 << 20
-WIDEST = 1024
+WIDEST = 256
 
 #: A lane gets its next batch ahead of time only if tasks are this short, in nanoseconds: then waiting for it
 #: would cost something, and taking it back, should that become necessary, costs next to nothing.

@@ -75,13 +75,19 @@ class Reactor:
         with self._lock:
             if self._thread is not None or self._stopping:
                 return
-            self._poller = select.epoll() if hasattr(select, "epoll") else _Poll()
-            self._wake_read, self._wake_write = os.pipe()
-            os.set_blocking(self._wake_read, False)
-            os.set_blocking(self._wake_write, False)
-            self._poller.register(self._wake_read, READABLE)
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-            self._thread.start()
+            try:
+                self._poller = select.epoll() if hasattr(select, "epoll") else _Poll()
+                self._wake_read, self._wake_write = os.pipe()
+                os.set_blocking(self._wake_read, False)
+                os.set_blocking(self._wake_write, False)
+                self._poller.register(self._wake_read, READABLE)
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread = thread
+                thread.start()
+            except BaseException:
+                self._thread = None
+                self._close()
+                raise
 
     def stop(self, timeout: float | None = None) -> None:
         """End the thread after the callbacks that wait; from another thread, wait for that.

@@ -154,6 +154,7 @@ class Scheduler:
             call.end(error)
             self._end_if_finished()
         self.settlement.complete([call])
+        self._run_deferred()
 
     def more(self, call: StreamCall, items: Any) -> bool:
         """Give a submitted call further items; False when they are not wanted any more."""
@@ -215,8 +216,7 @@ class Scheduler:
                 starting = self._lanes_to_start()
                 work = self._assign()
             for lane in starting:
-                self.reactor.start()
-                lane.start()
+                self._start(lane)
             if work is None:
                 return
             lane, batch = work
@@ -224,6 +224,13 @@ class Scheduler:
             with self.lock:
                 lane.sending = False
                 self._note_room(lane)
+
+    def _start(self, lane: Lane) -> None:
+        try:
+            self.reactor.start()
+            lane.start()
+        except Exception as error:  # no descriptors, no threads to be had: whoever calls may be innocent
+            self.lane_ended(lane, Death(False, setup=Failure(error)))
 
     def _run_inline(self) -> None:
         """Run what waits in the calling thread, the newest call first: that may be a task's, which waits for it."""
@@ -676,7 +683,7 @@ class Scheduler:
                 return
             self.state = PoolState.ENDED
         for lane in list(self._active):
-            if lane.state is LaneState.OPEN and not lane.batches:
+            if lane.state is LaneState.OPEN and not lane.batches and lane.killed_for is None:
                 self._retire(lane)
             elif lane.state is LaneState.STARTING:
                 lane.killed_for = lane.killed_for or _cancelled_error()
