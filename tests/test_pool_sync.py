@@ -36,6 +36,8 @@ def call(way: str, function: Any, shared: Any, *rest: Any) -> list[Any]:
         with Pool(2) as pool:
             results = [pool.apply_async(function, (shared, *rest)) for _ in range(2)]
             values = [result.get(20) for result in results]
+            pool.close()  # in good order: what a queue's thread has not sent yet is lost with a worker that is ended
+            pool.join()
     else:
 
         def with_remembered(*rest: Any) -> Any:
@@ -44,7 +46,7 @@ def call(way: str, function: Any, shared: Any, *rest: Any) -> list[Any]:
         with Pool(2, tasks.remember_positional, (shared,)) as pool:
             results = [pool.apply_async(with_remembered, rest) for _ in range(2)]
             values = [result.get(20) for result in results]
-            pool.close()  # in good order: what a queue's thread has not sent yet is lost with a worker that is ended
+            pool.close()
             pool.join()
     return values
 
