@@ -79,6 +79,7 @@ class Template:
         self._poll = select.poll()
         for fd in (self._control.fileno(), self._program, self._wake_read):
             self._poll.register(fd, select.POLLIN)
+        self._looks: list[float] = []  # when to look for orphans again
         self._warm = False
 
     def serve(self) -> None:
@@ -101,8 +102,9 @@ class Template:
 
     def _pause(self) -> float | None:
         """Milliseconds to wait at most."""
-        if self._doomed:
-            return max(0.0, (min(self._doomed.values()) - time.monotonic()) * 1000 + 1)
+        if self._doomed or self._looks:
+            next_due = min([*self._doomed.values(), *self._looks])
+            return max(0.0, (next_due - time.monotonic()) * 1000 + 1)
         return None if self._warm else 0
 
     def _warm_up(self) -> None:
@@ -230,6 +232,8 @@ class Template:
                 code = os.waitstatus_to_exitcode(status)
                 client.tell(("ended", number, code, usage.ru_maxrss * 1024))
             self._kill_orphans()
+            # The kernel's list of children may leave one out while others come and go.
+            self._looks = [time.monotonic() + pause for pause in (0.05, GRACE)]
 
     def _kill_orphans(self) -> None:
         """End, politely first, what workers that are gone have left behind."""
@@ -257,6 +261,9 @@ class Template:
 
     def _kill_due(self) -> None:
         now = time.monotonic()
+        if any(look <= now for look in self._looks):
+            self._looks = [look for look in self._looks if look > now]
+            self._kill_orphans()
         for pid in [pid for pid, due in self._doomed.items() if due <= now]:
             self._kill_tree(pid, 0.0)
 
