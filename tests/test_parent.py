@@ -143,8 +143,10 @@ def test_a_killed_program_leaves_nothing_behind(
     running.finish(GONE)  # its pipes are at their end: nobody holds them
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
-@pytest.mark.parametrize("busy", ["tasks.nap, (60,)", "tasks.hold_the_interpreter, (60,)"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "busy", [pytest.param("tasks.nap, (60,)", marks=pytest.mark.slow), "tasks.hold_the_interpreter, (60,)"]
+)
 def test_a_killed_program_leaves_no_worker_behind_whatever_the_context(
     program: Callable[[str], Program], wait_until: WaitUntil, context: str, busy: str
 ) -> None:
@@ -207,9 +209,13 @@ _WAITS = {
     "idle": "pool.map_async(task, [60] * 4); time.sleep(60)",
 }
 
+_QUICK_WAITS = ("map", "imap", "get", "join", "idle")
 
-@pytest.mark.parametrize("with_block", [True, False])
-@pytest.mark.parametrize("way", list(_WAITS))
+
+@pytest.mark.parametrize("with_block", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "way", [way if way in _QUICK_WAITS else pytest.param(way, marks=pytest.mark.slow) for way in _WAITS]
+)
 def test_ctrl_c_stops_everything_with_one_traceback(
     program: Callable[[str], Program], wait_until: WaitUntil, way: str, with_block: bool
 ) -> None:
@@ -268,10 +274,10 @@ def test_ctrl_c_that_the_program_catches_leaves_a_pool_that_works(
         ("pass", 0),
         ("sys.exit(5)", 5),
         ("raise RuntimeError('the reason')", 1),
-        ("del pool", 0),
+        pytest.param("del pool", 0, marks=pytest.mark.slow),
         ("iterator = pool.imap(tasks.same, iter(int, 1)); next(iterator)", 0),
-        ("threading.Thread(target=lambda: result.wait(), daemon=True).start()", 0),
-        ("pool.close()", 0),
+        pytest.param("threading.Thread(target=lambda: result.wait(), daemon=True).start()", 0, marks=pytest.mark.slow),
+        pytest.param("pool.close()", 0, marks=pytest.mark.slow),
     ],
 )
 def test_a_program_ends_with_tasks_running(
@@ -405,13 +411,13 @@ def test_a_signal_handler_may_use_the_pool(program: Callable[[str], Program], ca
         "def handle(*_):\n"
         f"    {call}\n"
         "signal.signal(signal.SIGALRM, handle)\n"
-        f"rounds = {6 if 'terminate' in call else 1}\n"
+        f"rounds = {4 if 'terminate' in call else 1}\n"
         "for number in range(rounds):\n"
         "    pool = Pool(2); results = [pool.apply_async(abs, (1,))]; pool.map(abs, range(100))\n"
-        "    for _ in range(1 if rounds > 1 else 60):\n"
+        "    for _ in range(1 if rounds > 1 else 25):\n"
         "        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.02))\n"
         "        try:\n"
-        "            results = [pool.apply_async(abs, (1,)) for _ in range(3000)]\n"
+        "            results = [pool.apply_async(abs, (1,)) for _ in range(2000)]\n"
         "            pool.map(abs, range(1000))\n"
         "        except ValueError as error:\n"
         "            assert 'not running' in str(error)\n"
@@ -450,7 +456,7 @@ def a_forked_child(seconds: float = 12.0) -> Iterator[Callable[[], bool]]:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.parametrize("context", ["forkserver", "fork", "spawn"])
+@pytest.mark.parametrize("context", ["forkserver", pytest.param("fork", marks=pytest.mark.slow)])
 def test_a_forked_child_is_told_that_the_pool_is_its_parents(context: str) -> None:
     with Pool(2, context=multiprocessing.get_context(context)) as pool:
         assert pool.apply(tasks.same, (1,)) == 1
@@ -476,8 +482,10 @@ def test_a_forked_child_is_told_that_the_pool_is_its_parents(context: str) -> No
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.parametrize("context", ["forkserver", "fork", "spawn"])
-@pytest.mark.parametrize("end", ["terminate", "close", "with", "cancel", "drop"])
+@pytest.mark.parametrize("context", ["forkserver", "fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "end", ["terminate", "cancel", *(pytest.param(end, marks=pytest.mark.slow) for end in ("close", "with", "drop"))]
+)
 def test_a_forked_child_that_ends_the_pool_harms_nobody(context: str, end: str) -> None:
     pool = Pool(2, context=multiprocessing.get_context(context))
     assert pool.apply(tasks.same, (1,)) == 1
@@ -585,7 +593,7 @@ def test_a_pool_used_from_many_threads(processes: Pool) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-@pytest.mark.parametrize("context", ["forkserver", "fork", "spawn"])
+@pytest.mark.parametrize("context", ["forkserver", "fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_pool_started_from_a_thread_that_ends(context: str) -> None:
     """The kernel ends children with the *thread* that made them, if one asks for it carelessly."""
     made: list[Any] = []
@@ -668,7 +676,7 @@ def test_a_pool_in_a_task_ends_with_its_task(tmp_path: Path, wait_until: WaitUnt
     path = str(tmp_path / "pids")
     with Pool(1) as pool:
         worker = pool.apply(tasks.pid)
-        result = pool.apply_async(tasks.nest, (path, "hang"), timeout=3 if how == "timeout" else None)
+        result = pool.apply_async(tasks.nest, (path, "hang"), timeout=2 if how == "timeout" else None)
         wait_until(lambda: tasks.marks(path), SOON)
         inner = {child.pid for child in psutil.Process(worker).children(recursive=True)}
         assert len(inner) >= 2

@@ -195,13 +195,13 @@ def test_a_pool_is_dropped_without_close_or_alive_at_the_end(
 
 def test_recycling_workers_after_n_tasks_deadlocks() -> None:
     with Pool(2, maxtasksperchild=1) as pool:
-        results = [pool.apply_async(tasks.same, (x,)) for x in range(60)]
-        assert [result.get(SOON) for result in results] == list(range(60))
+        results = [pool.apply_async(tasks.same, (x,)) for x in range(30)]
+        assert [result.get(SOON) for result in results] == list(range(30))
     pool = Pool(2, maxtasksperchild=3)
-    result = pool.map_async(tasks.same, range(100))
+    result = pool.map_async(tasks.same, range(50))
     pool.close()
     pool.join()
-    assert result.get(0) == list(range(100))
+    assert result.get(0) == list(range(50))
 
 
 def test_killing_or_cancelling_races_with_the_next_dispatch(processes: Pool) -> None:

@@ -57,7 +57,7 @@ def test_nothing_is_tried_again_unasked(processes: Pool, tmp_path: Path, retries
     with pytest.raises(WorkerDied):
         processes.apply(tasks.die_times, (str(tmp_path / "deaths"), 99))
     with pytest.raises(TaskTimeout):
-        processes.apply(tasks.sleep_times, (str(tmp_path / "naps"), 99, 30), timeout=0.2)
+        processes.apply(tasks.sleep_times, (str(tmp_path / "naps"), 99, 30), timeout=1.0)
     assert [len(tasks.marks(str(tmp_path / name))) for name in ("calls", "deaths", "naps")] == [2, 1, 1]
 
 
@@ -137,9 +137,9 @@ def test_a_task_that_keeps_killing_is_given_up_and_says_how_often(processes: Poo
 def test_a_timeout_is_tried_again_when_asked(processes: Pool, tmp_path: Path) -> None:
     path = str(tmp_path / "calls")
     policy = Retry(2, on=TaskTimeout)
-    assert processes.apply(tasks.sleep_times, (path, 2, 30), timeout=0.2, retries=policy) == 3
+    assert processes.apply(tasks.sleep_times, (path, 2, 30), timeout=0.8, retries=policy) == 3
     with pytest.raises(TaskTimeout):
-        processes.apply(tasks.sleep_times, (path, 99, 30), timeout=0.2, retries=Retry(2, on=ValueError))
+        processes.apply(tasks.sleep_times, (path, 99, 30), timeout=0.8, retries=Retry(2, on=ValueError))
     assert len(tasks.marks(path)) == 4
 
 

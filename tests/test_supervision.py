@@ -30,10 +30,22 @@ SOON = 15.0
 MOST_STARTS = 12
 
 
+def _slow(*values: Any) -> Any:
+    """A parameter for the long suite only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # Workers that cannot start
 
 
-@pytest.mark.parametrize("how", ["raise", "import", "sys.exit", "_exit", "SIGKILL", "SIGSEGV"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "raise",
+        "_exit",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("import", "sys.exit", "SIGKILL", "SIGSEGV")),
+    ],
+)
 def test_an_initializer_that_always_fails_breaks_the_pool_after_a_few_starts(
     tmp_path: Path, how: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,7 +118,7 @@ def test_what_runs_on_a_good_worker_ends_well_though_the_pool_breaks(tmp_path: P
         assert running.get(SOON) == "good"
 
 
-@pytest.mark.parametrize("context", ["forkserver", "fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("how", ["raise", "_exit"])
 def test_broken_starts_are_bounded_whatever_the_context(tmp_path: Path, context: str, how: str) -> None:
     path = str(tmp_path / "starts")
@@ -171,10 +183,12 @@ def test_too_few_descriptors_are_told_as_such(tmp_path: Path) -> None:
 # Workers that are replaced
 
 
-@pytest.mark.parametrize("way", ["map", "imap", "imap_unordered", "apply_async", "chunks"])
-@pytest.mark.parametrize("most", [1, 7])
+@pytest.mark.parametrize(
+    "way", ["map", "imap", "apply_async", "chunks", pytest.param("imap_unordered", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("most", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_no_worker_does_more_tasks_than_it_may(way: str, most: int) -> None:
-    count = 40 if most == 1 else 300
+    count = 40 if most == 1 else 120
     with Pool(3, maxtasksperchild=most) as pool:
         if way == "apply_async":
             results = [pool.apply_async(tasks.pid) for _ in range(count)]
@@ -197,20 +211,20 @@ def test_a_worker_does_exactly_as_many_tasks_as_it_may(tmp_path: Path) -> None:
 def test_workers_that_are_replaced_lose_no_task(tmp_path: Path) -> None:
     path = str(tmp_path / "begun")
     with Pool(3, maxtasksperchild=5) as pool:
-        items = [(path, x, (), "", "int") for x in range(600)]
-        assert pool.starmap(tasks.work_or_die, items) == [3 * x for x in range(600)]
-    assert Counter(map(int, tasks.marks(path))) == Counter(range(600))
+        items = [(path, x, (), "", "int") for x in range(200)]
+        assert pool.starmap(tasks.work_or_die, items) == [3 * x for x in range(200)]
+    assert Counter(map(int, tasks.marks(path))) == Counter(range(200))
 
 
 def test_workers_that_are_replaced_and_die_lose_no_task(tmp_path: Path) -> None:
     path = str(tmp_path / "begun")
-    victims = tuple(range(0, 200, 9))
+    victims = tuple(range(0, 100, 9))
     with Pool(2, maxtasksperchild=4) as pool:
-        items = [(path, x, victims, "_exit", "int") for x in range(200)]
+        items = [(path, x, victims, "_exit", "int") for x in range(100)]
         outcomes = pool.starmap(tasks.work_or_die, items, return_exceptions=True)
-    assert [x for x in range(200) if isinstance(outcomes[x], WorkerDied)] == list(victims)
-    assert [outcomes[x] for x in range(200) if x not in victims] == [3 * x for x in range(200) if x not in victims]
-    assert Counter(map(int, tasks.marks(path))) == Counter(range(200))
+    assert [x for x in range(100) if isinstance(outcomes[x], WorkerDied)] == list(victims)
+    assert [outcomes[x] for x in range(100) if x not in victims] == [3 * x for x in range(100) if x not in victims]
+    assert Counter(map(int, tasks.marks(path))) == Counter(range(100))
 
 
 def test_a_worker_that_takes_its_time_to_end_is_replaced_at_once(tmp_path: Path) -> None:
@@ -233,7 +247,9 @@ def test_memory_of_processes_that_a_task_starts_counts() -> None:
         assert pool.apply(tasks.same, (1,)) == 1
 
 
-@pytest.mark.parametrize("limit", ["1GB", 10**9, "0.9GiB", "953 MiB"])
+@pytest.mark.parametrize(
+    "limit", ["1GB", *(pytest.param(limit, marks=pytest.mark.slow) for limit in (10**9, "953 MiB"))]
+)
 def test_memory_below_the_limit_is_no_matter(limit: Any) -> None:
     with Pool(1, memory_limit=limit) as pool:
         worker = pool.apply(tasks.pid)

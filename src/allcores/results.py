@@ -174,8 +174,9 @@ class MapResult(AsyncResult, MapCall):
         self.return_exceptions = return_exceptions
 
     def before_done(self) -> None:
-        values = self.values
-        self.values = []
+        values, self.values = self.values, None
+        if values is None:
+            return
         failures = (value for value in values if type(value) is Failure)
         if self.return_exceptions:
             self.value = [value.error if type(value) is Failure else value for value in values]
@@ -222,12 +223,17 @@ class ResultIterator(Iterator["Any"]):
                 break
             except IndexError:
                 pass  # nothing yet, or another thread was quicker
+            with call.scheduler.lock:
+                due = call.fetched >= self._source.refill_at
+            if due:
+                self._source.refill()
             if not wait_for(call, lambda: call.ready or call.complete, timeout):
                 from multiprocessing import TimeoutError
 
                 raise TimeoutError
-            if not call.ready and call.complete:
-                raise StopIteration
+            with call.scheduler.lock:
+                if not call.ready and call.complete:
+                    raise StopIteration
         if call.fetched >= self._source.refill_at:
             self._source.refill()
         if type(value) is Failure:

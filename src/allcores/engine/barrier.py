@@ -8,7 +8,7 @@ needs it rarely, uses membarrier(2): it makes the worker's core execute one.
 from __future__ import annotations
 
 import ctypes
-import platform
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def _membarrier(command: int) -> int:
 
 
 def _find() -> Callable[[int], int]:
-    number = _NUMBERS.get(platform.machine()) if sys.platform == "linux" else None
+    number = _NUMBERS.get(os.uname().machine) if sys.platform == "linux" else None
     if number is None:
         return lambda command: -1
     function = ctypes.CDLL(None).syscall

@@ -29,10 +29,23 @@ class Batch:
         timeout: seconds that each of its tasks may run, or None.
         withdrawn: tasks from this position on were taken back before they began.
         parcel: the pickle of its items, where that must be kept until they have been loaded.
+        closed: whether its lane has ended; what a thread left to itself comes up with later is not wanted.
         doomed: the position of the task that the lane is being ended for; its outcome is not wanted any more.
     """
 
-    __slots__ = ("consumed", "count", "doomed", "first", "half", "parcel", "sent", "settled", "timeout", "withdrawn")
+    __slots__ = (
+        "closed",
+        "consumed",
+        "count",
+        "doomed",
+        "first",
+        "half",
+        "parcel",
+        "sent",
+        "settled",
+        "timeout",
+        "withdrawn",
+    )
 
     def __init__(self, count: int, timeout: float | None) -> None:
         self.count = count
@@ -43,6 +56,7 @@ class Batch:
         self.sent = time.monotonic()
         self.timeout = timeout
         self.withdrawn = count
+        self.closed = False
         self.doomed: int | None = None
         self.parcel: object = None
 

@@ -263,7 +263,8 @@ class MapCall(BulkCall):
         self._items = items
         self._taken = 0
         self._left = len(items)
-        self.values: list[Any] = [None] * len(items)
+        #: outcomes so far; None once they have been made into the call's value
+        self.values: Any = [None] * len(items)
 
     @property
     def available(self) -> int:
@@ -304,6 +305,9 @@ class Source:
 
     def hurry(self) -> None:
         """The pool is being joined: come to an end without waiting for outcomes to be fetched."""
+
+    def stop(self) -> None:
+        """Draw nothing more."""
 
 
 class StreamCall(BulkCall):
@@ -382,11 +386,11 @@ class StreamCall(BulkCall):
         elif start != self._next:
             self._ahead[start] = values
         else:
-            following: list[Any] | None = values
-            while following is not None:
-                self.ready.extend(following)
-                self._next += len(following)
-                following = self._ahead.pop(self._next, None)
+            run = list(values)
+            while (following := self._ahead.pop(start + len(run), None)) is not None:
+                run += following
+            self._next += len(run)
+            self.ready.extend(run)
         return True  # somebody may be waiting for these
 
     def release(self) -> list[Any]:

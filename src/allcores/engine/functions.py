@@ -162,7 +162,8 @@ class _Snapshot:
         if not self._stable:
             return False
         for function, code, defaults in self._codes:
-            if function.__code__ is not code or function.__defaults__ is not defaults:
+            same = function.__code__ is code and function.__defaults__ is defaults
+            if not same or function.__dict__ or function.__kwdefaults__:
                 return False
         for namespace, name, value in self._bindings:
             if namespace.get(name, _MISSING) is not value:

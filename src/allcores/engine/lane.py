@@ -70,7 +70,7 @@ class Lane:
         number: counts the lanes of a pool from 1.
         state: where it is in its life.
         batches: what it has to run, oldest first.
-        sending: whether a batch is on its way to it.
+        sender: the thread that is starting it or sending it a batch; 0 while none is.
         withdrawing: whether tasks have been taken back from it and it has not said so yet.
         quota: how many more tasks it may be given; None for any number.
         killed_for: the error of the task that it is being killed for, where that is so.
@@ -90,7 +90,7 @@ class Lane:
         "pid",
         "quota",
         "scheduler",
-        "sending",
+        "sender",
         "state",
         "tasks",
         "withdrawing",
@@ -101,7 +101,7 @@ class Lane:
         self.number = number
         self.state = LaneState.STARTING
         self.batches: deque[Batch] = deque()
-        self.sending = False
+        self.sender = 0
         self.withdrawing = False
         self.quota: int | None = None
         self.killed_for: BaseException | None = None
@@ -113,7 +113,11 @@ class Lane:
         self.opened = 0.0
 
     def start(self) -> None:
-        """Begin to start; `Scheduler.lane_ready` or `Scheduler.lane_ended` is called later."""
+        """Begin to start; `Scheduler.lane_ready` or `Scheduler.lane_ended` is called later.
+
+        Raises:
+            Exception: it cannot start; nothing is left of the attempt.
+        """
         raise NotImplementedError
 
     def send(self, batch: Batch) -> None:
@@ -133,6 +137,13 @@ class Lane:
 
     def admit(self, batch: Batch) -> None:
         """Number a batch that has been appended to `batches`. Called with the lock."""
+
+    def give_up(self) -> None:
+        """After an exception in a thread that had borrowed the lane: it is in no state to be used again."""
+
+    def finished(self, batch: Batch) -> bool:
+        """Whether the lane has done all of a batch, so far as can be seen, whether or not it has reported it."""
+        return False
 
     def begun(self, batch: Batch) -> int:
         """How many tasks of a batch have begun, so far as can be seen without disturbing the lane."""

@@ -179,18 +179,26 @@ class Scheduler:
         Returns:
             Whether the task was given to a lane; the call is then done, or will be.
         """
-        with self.lock:
-            self.check_open()
-            if self._queue or not self._idle:
-                return False
-            lane = self._idle[-1]
-            if not lane.borrow():
-                return False
-            self._idle.pop()
-            batch = CallsBatch([call])
-            self._give(lane, batch)
-            lane.sending = False
-        lane.exchange(batch)
+        lane: Lane | None = None
+        try:
+            with self.lock:
+                self.check_open()
+                if self._queue or not self._idle:
+                    return False
+                lane = self._idle[-1]
+                if not lane.borrow():
+                    lane = None
+                    return False
+                self._idle.pop()
+                batch = CallsBatch([call])
+                self._give(lane, batch)
+                lane.sender = 0
+            lane.exchange(batch)
+        except BaseException:
+            if lane is not None:
+                # A Ctrl-C, most likely. What it has interrupted is anybody's guess, so the lane is replaced.
+                lane.give_up()
+            raise
         return True
 
     @property
@@ -211,26 +219,51 @@ class Scheduler:
         if not self.lanes.concurrent:
             self._run_inline()
             return
-        while True:
-            with self.lock:
-                starting = self._lanes_to_start()
-                work = self._assign()
-            for lane in starting:
-                self._start(lane)
-            if work is None:
-                return
-            lane, batch = work
-            lane.send(batch)
-            with self.lock:
-                lane.sending = False
-                self._note_room(lane)
+        try:
+            while self._dispatch_one():
+                pass
+        except BaseException:  # a Ctrl-C, most likely, at any point
+            self._rescue()
+            raise
+
+    def _dispatch_one(self) -> bool:
+        """Start the lanes that are wanted, and give one batch to a lane; False when there is none to give."""
+        with self.lock:
+            starting = self._lanes_to_start()
+            work = self._assign()
+        for lane in starting:
+            self._start(lane)
+        if work is None:
+            return False
+        lane, batch = work
+        lane.send(batch)
+        with self.lock:
+            lane.sender = 0
+            self._note_room(lane)
+        return True
+
+    def _rescue(self) -> None:
+        """This thread has left lanes half started, or batches half sent: replace those lanes."""
+        with self.lock:
+            me = threading.get_ident()
+            mine = [lane for lane in self._active if lane.sender == me]
+            for lane in mine:
+                lane.sender = 0
+        for lane in mine:
+            if lane.state is LaneState.STARTING:
+                self.lane_ended(lane, Death(True))
+            else:
+                lane.give_up()
 
     def _start(self, lane: Lane) -> None:
         try:
             self.reactor.start()
             lane.start()
-        except Exception as error:  # no descriptors, no threads to be had: whoever calls may be innocent
+            lane.sender = 0
+        except BaseException as error:  # no descriptors, no threads to be had: whoever calls may be innocent
             self.lane_ended(lane, Death(False, setup=Failure(error)))
+            if not isinstance(error, Exception):
+                raise
 
     def _run_inline(self) -> None:
         """Run what waits in the calling thread, the newest call first: that may be a task's, which waits for it."""
@@ -268,6 +301,8 @@ class Scheduler:
                 self._active.append(lane)
                 self._starting += 1
             lane.start()
+            if lane.state is LaneState.OPEN:
+                return lane
         return None
 
     def _lanes_to_start(self) -> list[Lane]:
@@ -278,6 +313,7 @@ class Scheduler:
             self._made += 1
             lane = self.lanes.make(self, self._made)
             lane.quota = self._tasks_per_lane
+            lane.sender = threading.get_ident()
             self._active.append(lane)
             self._starting += 1
             started.append(lane)
@@ -335,11 +371,9 @@ class Scheduler:
     def _give(self, lane: Lane, batch: Batch) -> None:
         lane.batches.append(batch)
         lane.admit(batch)
-        lane.sending = True
+        lane.sender = threading.get_ident()
         if lane.quota is not None:
             lane.quota -= batch.count
-        if not self.lanes.concurrent:
-            return
         if batch.count > 1 or len(lane.batches) > 1 or self.memory_limit is not None:
             self.patrol.watch()
         elif batch.timeout is not None:
@@ -347,8 +381,10 @@ class Scheduler:
 
     def _note_room(self, lane: Lane) -> None:
         """Remember whether a lane can be given something, and end one that has done its share."""
-        if lane.state is not LaneState.OPEN or lane.sending or lane.withdrawing:
+        if lane.state is not LaneState.OPEN or lane.sender or lane.withdrawing or lane.killed_for is not None:
             return
+        if not self.lanes.concurrent:
+            return  # `_run_inline` knows
         if lane.quota is not None and lane.quota <= 0:
             if not lane.batches:
                 self._retire(lane)
@@ -458,7 +494,9 @@ class Scheduler:
             unexpected = not death.expected and lane.killed_for is None
             failed_start = lane.state is LaneState.STARTING and unexpected
             self._forget(lane)
+            for_all = all(batch.doomed is None for batch in lane.batches)
             for batch in reversed(lane.batches):
+                batch.closed = True
                 begun = max(batch.settled, min(lane.begun(batch), batch.withdrawn))
                 victims += [(batch, position) for position in range(batch.settled, begun)]
                 given_up += self._give_back(batch, begun, batch.withdrawn)
@@ -470,13 +508,13 @@ class Scheduler:
                 given_up += self._fail_all(self.broken)
         for batch, position in victims:
             batch.settled = position
-            error = lane.killed_for if batch.doomed in (None, position) else None
+            error = lane.killed_for if for_all or batch.doomed == position else None
             batch.doomed = None
             if error is None:
                 call, index = batch.calls_from(position, position + 1)[0]
                 deaths = call.count_death(index)
                 error = self._supervisor.explain(death, batch.describe(position), deaths)
-            self.settlement.settle(batch, [Failure(error)], True)
+            self.settlement.settle(batch, [Failure(error)], True, last=True)
         self.settlement.complete(given_up)
         with self.lock:
             self._end_if_finished()
@@ -520,6 +558,15 @@ class Scheduler:
         """Lanes that have a batch, with the one that they run."""
         with self.lock:
             return [(lane, lane.batches[0]) for lane in (*self._active, *self._leaving) if lane.batches]
+
+    @staticmethod
+    def running(lane: Lane) -> tuple[Batch, int] | None:
+        """The task that a lane runs: its batch, and its position there. Called with the lock."""
+        for batch in reversed(lane.batches):
+            begun = lane.begun(batch)
+            if begun:
+                return None if lane.finished(batch) or begun <= batch.settled else (batch, begun - 1)
+        return None
 
     def take_back(self, lane: Lane) -> None:
         """Take from a lane what it has not begun, for others to run."""
@@ -568,10 +615,10 @@ class Scheduler:
                 return
             # Nothing may begin any more, or the lane could be on to a task that has done no wrong when it ends.
             given_up = self._withdraw(lane)
-            batch = lane.batches[0]
-            position = lane.begun(batch) - 1
-            guilty = position >= batch.settled and (since is None or lane.running_since() == since)
-            if guilty:
+            running = self.running(lane)
+            guilty = running is not None and (since is None or lane.running_since() == since)
+            if guilty and running is not None:
+                batch, position = running
                 batch.doomed = position
         self.settlement.complete(given_up)
         if guilty:
@@ -607,10 +654,11 @@ class Scheduler:
             for lane in self._active:
                 if any(owner is call for batch in lane.batches for owner in batch.owners()):
                     given_up += self._withdraw(lane)
-                    batch = lane.batches[0]
-                    position = lane.begun(batch) - 1
-                    running = batch.calls_from(position, position + 1) if position >= batch.settled else []
-                    if running and running[0][0] is call:
+                    running = self.running(lane)
+                    if running is None or lane.killed_for is not None:
+                        continue
+                    batch, position = running
+                    if batch.calls_from(position, position + 1)[0][0] is call:
                         lane.killed_for = error
                         batch.doomed = position
                         doomed.append(lane)

@@ -39,16 +39,19 @@ class Settlement:
         #: failed tasks that wait for their next attempt
         self.pausing: set[_Pausing] = set()
 
-    def settle(self, batch: Batch, values: list[Any], failures: bool) -> None:
+    def settle(self, batch: Batch, values: list[Any], failures: bool, *, last: bool = False) -> None:
         """Hand over the outcomes of a batch's next tasks.
 
         Args:
             batch: where they belong.
             values: an outcome for each.
             failures: whether there is a `Failure` among them.
+            last: whether this comes from the end of the lane.
         """
         pauses = self._pauses(batch, values) if failures else {}
         with self._lock:
+            if batch.closed and not last:
+                return
             begin = batch.settled
             if batch.doomed is not None:
                 values = values[: max(0, batch.doomed - begin)]
@@ -71,11 +74,14 @@ class Settlement:
         wake: list[Callable[[], None]] = []
         ended: list[Callable[[], None]] = []
         held: list[list[Any]] = []
+        sources = []
         with self._lock:
             for call in calls:
                 if not isinstance(call, StreamCall) or call.complete:
                     if isinstance(call, BulkCall) and call.on_end is not None and not call.done:
                         ended.append(call.on_end)
+                    if isinstance(call, StreamCall) and call.source is not None:
+                        sources.append(call.source)
                     call.done = True
                     held.append(call.release())
                 if call.waiters is not None:
@@ -85,6 +91,8 @@ class Settlement:
             waiter()
         for end in ended:
             self._guard(end)
+        for source in sources:
+            source.stop()
 
     def abort(self, error: BaseException, owner: Call | None = None) -> list[Call]:
         """Fail tasks that wait for another attempt. Called with the lock.

@@ -113,6 +113,7 @@ class ProcessLane(Lane):
 
     __slots__ = (
         "_armed",
+        "_borrower",
         "_codec",
         "_control",
         "_death",
@@ -151,11 +152,12 @@ class ProcessLane(Lane):
         self._setup = setup
         self._socket: socket.socket = None  # type: ignore[assignment]  # until it starts
         self._reading = threading.Lock()
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
         self._outbox = bytearray()
         self._outputs: list[Output] = []
         self._printed = 0
         self._armed = False
+        self._borrower = 0
         self._eof = False
         self._death: Death | None = None
         self._setup_failure: Failure | None = None
@@ -185,11 +187,9 @@ class ProcessLane(Lane):
             for output in self._outputs:
                 self.scheduler.reactor.watch(output.fd, partial(self._on_output, output))
             self._starter.start(self, theirs)
-        except OSError as error:
+        except BaseException:
             self._close()
-            death = Death(False, setup=Failure(error))
-            self.scheduler.reactor.call_soon(lambda: self.scheduler.lane_ended(self, death))
-            return
+            raise
         finally:
             for fd in theirs:
                 os.close(fd)
@@ -235,10 +235,13 @@ class ProcessLane(Lane):
         """Take in what the worker has left, then report its end. `_reading` is held, for good."""
         death = self._death
         assert death is not None
-        self._read(until_empty=True)
-        if self.batches:
-            batch = self.batches[0]
-            self._take_written(batch, self._written(batch))
+        try:
+            self._read(until_empty=True)
+            if self.batches:
+                batch = self.batches[0]
+                self._take_written(batch, self._written(batch))
+        except Exception:  # a stream that an interrupted reader has left in the middle of a frame
+            complain("allcores: the last words of a worker could not be read")
         self._close()
         death.stderr = self._outputs[1].tail
         death.note = self._note or self._suspect_kernel(death)
@@ -422,7 +425,26 @@ class ProcessLane(Lane):
     # Receiving
 
     def borrow(self) -> bool:
-        return self._death is None and self._reading.acquire(blocking=False)
+        if self._death is not None:
+            return False
+        # Before the lock is taken: an exception may strike between any two lines.
+        self._borrower = threading.get_ident()
+        if self._reading.acquire(blocking=False):
+            return True
+        self._borrower = 0
+        return False
+
+    def give_up(self) -> None:
+        if self._borrower == threading.get_ident():
+            self._borrower = 0
+            try:
+                self._reading.release()
+            except RuntimeError:
+                pass  # it had just been released
+        self._note = "an exception had struck the thread that was talking to it, so it was replaced"
+        self.scheduler.reactor.call_soon(self.kill)
+        if self._death is not None:
+            self.scheduler.reactor.call_soon(self._finish_late)
 
     def exchange(self, batch: Batch) -> None:
         over = False
@@ -435,12 +457,12 @@ class ProcessLane(Lane):
                 over = batch not in self.batches
         except OSError:
             pass
-        finally:
-            self._reading.release()
-            if not over or self.batches:
-                self._arm(True)
-            if self._death is not None:
-                self.scheduler.reactor.call_soon(self._finish_late)
+        self._reading.release()
+        self._borrower = 0
+        if not over or self.batches:
+            self._arm(True)
+        if self._death is not None:
+            self.scheduler.reactor.call_soon(self._finish_late)
 
     def _finish_late(self) -> None:
         if self._reading.acquire(blocking=False):
@@ -545,6 +567,8 @@ class ProcessLane(Lane):
     def _take_unreadable(self) -> None:
         batch = self.batches[0]
         assert isinstance(batch, ItemsBatch)
+        if batch.doomed is not None:
+            return
         with self.scheduler.lock:
             batch.call.singly = True
         self.scheduler.batch_over(self, batch, 0)
@@ -564,6 +588,10 @@ class ProcessLane(Lane):
         except ValueError:  # the lane has ended meanwhile
             return batch.count
         return min(max(claim, 0), batch.count)
+
+    def finished(self, batch: Batch) -> bool:
+        claim: int = self._words[ch.CLAIM]
+        return claim >= batch.first + batch.count
 
     def withdraw(self) -> None:
         words = self._words

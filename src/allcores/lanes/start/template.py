@@ -35,7 +35,7 @@ __all__ = ["TemplateStarter"]
 LINGER = 2.0
 
 _numbers = itertools.count()
-_lock = threading.Lock()
+_lock = threading.RLock()
 #: By the modules that it preloads, and how many threads these may use.
 _Key = tuple[tuple[str, ...], int]
 _templates: dict[_Key, _Template] = {}
@@ -135,7 +135,7 @@ class TemplateStarter(Starter):
         self._preload = preload
         self._key: _Key = (preload, 0)
         self._mark = f"{os.getpid()}-{next(_numbers)}-{time.monotonic_ns()}"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._template: _Template | None = None
         self._connection: socket.socket | None = None
         self._reactor: Reactor | None = None
@@ -192,6 +192,9 @@ class TemplateStarter(Starter):
                 channel = self._connect()
                 self._waiting[worker.number] = worker
                 socket.send_fds(channel, [message], fds)
+            except OSError:
+                del self._waiting[worker.number]
+                raise
             if channel is not known or not self._watched:
                 self._watch(channel)
 
@@ -284,7 +287,7 @@ class TemplateStarter(Starter):
 def _forked() -> None:
     """In a child that the program has forked: templates are the parent's."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     for template in _templates.values():
         template.abandon()
     _templates.clear()
