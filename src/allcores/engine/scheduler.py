@@ -257,9 +257,9 @@ class Scheduler:
 
     def _start(self, lane: Lane) -> None:
         try:
+            lane.sender = 0  # before it can tell that it is ready
             self.reactor.start()
             lane.start()
-            lane.sender = 0
         except BaseException as error:  # no descriptors, no threads to be had: whoever calls may be innocent
             self.lane_ended(lane, Death(False, setup=Failure(error)))
             if not isinstance(error, Exception):
