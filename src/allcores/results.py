@@ -262,7 +262,7 @@ class SequenceSource(Source):
         self._items = items
         self._buffersize = buffersize
         self._drawn = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # on the serial engine tasks run, and end, while it is held
         self.unwatched = False
         self.refill_at = 0
 
@@ -299,8 +299,9 @@ class SequenceSource(Source):
             self._drawn = start + len(items)
             if items:
                 call.scheduler.more(call, items)
-            if self._drawn == len(self._items):
-                call.scheduler.end_stream(call)
+            ended = self._drawn == len(self._items)
+        if ended:
+            call.scheduler.end_stream(call)
 
 
 class IteratorSource(Source):

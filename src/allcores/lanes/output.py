@@ -9,7 +9,7 @@ from collections import deque
 
 __all__ = ["Output"]
 
-_TAIL_LINES = 20
+_TAIL_LINES = 60
 
 
 class Output:

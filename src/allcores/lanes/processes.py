@@ -522,7 +522,7 @@ class ProcessLane(Lane):
                 take_log(body)
             else:
                 take_warning(body)
-        except Exception:  # the program's own handlers; what follows in the channel must be read all the same
+        except BaseException:  # the program's own handlers; what follows in the channel must be read all the same
             complain("allcores: a worker's log record or warning could not be handled")
 
     def _pass_on_output(self) -> None:
