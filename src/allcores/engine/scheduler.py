@@ -123,13 +123,16 @@ class Scheduler:
             ValueError: when the pool takes no more calls.
             PoolBroken: when it cannot start workers.
         """
+        interrupted = self._interrupted
         with self.lock:
             self.check_open()
             call.queued = True
             self._queue.append(call)
             self._waiting += call.available
             stuck = self._stuck
-        if not stuck:
+        if interrupted:
+            self.later(self._dispatch)  # what the handler has interrupted is not done with the lanes
+        elif not stuck:
             self._dispatch()
 
     def open_stream(self, call: StreamCall) -> None:
@@ -179,11 +182,12 @@ class Scheduler:
         Returns:
             Whether the task was given to a lane; the call is then done, or will be.
         """
+        interrupted = self._interrupted
         lane: Lane | None = None
         try:
             with self.lock:
                 self.check_open()
-                if self._queue or not self._idle:
+                if interrupted or self._queue or not self._idle:
                     return False
                 lane = self._idle[-1]
                 if not lane.borrow():
