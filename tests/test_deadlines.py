@@ -27,6 +27,11 @@ WaitUntil = Callable[..., None]
 SOON = 15.0
 
 
+def _slow(*values: Any) -> Any:
+    """A parameter for the long suite only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def is_alive(number: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
@@ -67,7 +72,7 @@ _WAYS: dict[str, Callable[[Pool], Any]] = {
 }
 
 
-@pytest.mark.parametrize("way", list(_WAYS))
+@pytest.mark.parametrize("way", [way if way in ("apply", "map", "imap") else _slow(way) for way in _WAYS])
 def test_a_calls_timeout_ends_a_task(one: Pool, way: str) -> None:
     with pytest.raises(TaskTimeout):
         _WAYS[way](one)
@@ -82,6 +87,7 @@ def test_a_calls_timeout_stands_in_for_the_pools() -> None:
             pool.apply(tasks.nap, (0.5, "slow"))
 
 
+@pytest.mark.slow
 def test_tasks_with_different_limits_do_not_share_one(one: Pool) -> None:
     short = one.apply_async(tasks.nap, (0.6,), timeout=0.2)
     long = one.apply_async(tasks.nap, (0.6, "long"), timeout=10)
@@ -120,6 +126,7 @@ def test_a_timeout_does_not_count_the_start_of_the_worker() -> None:
         assert pool.apply_async(tasks.nap, (0.1, "done")).get(SOON) == "done"
 
 
+@pytest.mark.slow
 def test_a_timeout_counts_for_each_item_of_a_chunk(one: Pool) -> None:
     assert one.map(tasks.nap, [0.2] * 5, chunksize=5, timeout=0.6) == [None] * 5
 
@@ -174,6 +181,7 @@ def test_a_timeout_in_a_chunk_costs_one_item_and_no_item_starts_twice(one: Pool,
     assert Counter(tasks.marks(path)) == Counter(map(str, range(10)))
 
 
+@pytest.mark.slow
 def test_imap_goes_on_after_a_timeout(processes: Pool) -> None:
     def work(x: int) -> int:
         time.sleep(30 if x == 1 else 0)
@@ -242,8 +250,8 @@ def test_a_task_busy_in_c_is_ended(one: Pool, function: Callable[[int], int]) ->
     assert one.apply(tasks.same, (1,)) == 1
 
 
-@pytest.mark.parametrize("kind", ["plain", "stubborn", "daemon"])
-@pytest.mark.parametrize("context", ["forkserver", pytest.param("fork", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", [_slow("plain"), "stubborn", "daemon"])
+@pytest.mark.parametrize("context", ["forkserver", _slow("fork")])
 def test_processes_that_a_task_has_started_end_with_it(
     tmp_path: Path, wait_until: WaitUntil, kind: str, context: str
 ) -> None:
@@ -448,6 +456,7 @@ def test_a_cancelled_task_is_not_tried_again(one: Pool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", ["threads", "serial"])
+@pytest.mark.slow
 def test_cancelling_where_tasks_cannot_be_stopped(engine: str) -> None:
     with Pool(1, engine=engine) as pool:
         result = pool.apply_async(tasks.nap, (0.3, "done"))

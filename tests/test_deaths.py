@@ -421,6 +421,7 @@ def test_a_stopped_worker_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyP
         assert waiting.get(SOON) == 2
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_that_somebody_continues_goes_on(
     one: Pool, monkeypatch: pytest.MonkeyPatch, wait_until: WaitUntil
 ) -> None:

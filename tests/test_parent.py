@@ -33,6 +33,12 @@ SOON = 15.0
 #: Seconds within which everything must be gone. One is promised; a loaded machine is given some more.
 GONE = 3.0
 
+
+def _slow(*values: Any) -> Any:
+    """A parameter for the long suite only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 _PATHS = os.pathsep.join([str(Path(allcores.__file__).parents[1]), str(Path(__file__).parent)])
 
 
@@ -114,11 +120,11 @@ def program(tmp_path: Path) -> Iterator[Callable[[str], Program]]:
 @pytest.mark.parametrize(
     "busy",
     [
-        "tasks.nap, (60,)",
+        _slow("tasks.nap, (60,)"),
         "tasks.hold_the_interpreter, (60,)",
-        "tasks.compute",
-        "tasks.ignore_sigterm_and_nap, (60,)",
-        "tasks.start_processes, ('{path}', 'plain', 60)",
+        _slow("tasks.compute"),
+        _slow("tasks.ignore_sigterm_and_nap, (60,)"),
+        _slow("tasks.start_processes, ('{path}', 'plain', 60)"),
         "tasks.start_processes, ('{path}', 'stubborn', 60)",
         "tasks.start_processes, ('{path}', 'daemon', 60)",
     ],
@@ -143,10 +149,8 @@ def test_a_killed_program_leaves_nothing_behind(
     running.finish(GONE)  # its pipes are at their end: nobody holds them
 
 
-@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "busy", [pytest.param("tasks.nap, (60,)", marks=pytest.mark.slow), "tasks.hold_the_interpreter, (60,)"]
-)
+@pytest.mark.parametrize("context", ["fork", _slow("spawn")])
+@pytest.mark.parametrize("busy", [_slow("tasks.nap, (60,)"), "tasks.hold_the_interpreter, (60,)"])
 def test_a_killed_program_leaves_no_worker_behind_whatever_the_context(
     program: Callable[[str], Program], wait_until: WaitUntil, context: str, busy: str
 ) -> None:
@@ -164,7 +168,7 @@ def test_a_killed_program_leaves_no_worker_behind_whatever_the_context(
     wait_until(lambda: not running.left(), GONE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGSEGV, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *map(_slow, (signal.SIGSEGV, signal.SIGHUP, signal.SIGQUIT))])
 def test_a_program_that_a_signal_ends_leaves_nothing_behind(
     program: Callable[[str], Program], wait_until: WaitUntil, number: signal.Signals
 ) -> None:
@@ -212,10 +216,8 @@ _WAITS = {
 _QUICK_WAITS = ("map", "imap", "get", "join", "idle")
 
 
-@pytest.mark.parametrize("with_block", [True, pytest.param(False, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "way", [way if way in _QUICK_WAITS else pytest.param(way, marks=pytest.mark.slow) for way in _WAITS]
-)
+@pytest.mark.parametrize("with_block", [True, _slow(False)])
+@pytest.mark.parametrize("way", [way if way in _QUICK_WAITS else _slow(way) for way in _WAITS])
 def test_ctrl_c_stops_everything_with_one_traceback(
     program: Callable[[str], Program], wait_until: WaitUntil, way: str, with_block: bool
 ) -> None:
@@ -272,12 +274,12 @@ def test_ctrl_c_that_the_program_catches_leaves_a_pool_that_works(
     ("end", "code"),
     [
         ("pass", 0),
-        ("sys.exit(5)", 5),
+        _slow("sys.exit(5)", 5),
         ("raise RuntimeError('the reason')", 1),
-        pytest.param("del pool", 0, marks=pytest.mark.slow),
+        _slow("del pool", 0),
         ("iterator = pool.imap(tasks.same, iter(int, 1)); next(iterator)", 0),
-        pytest.param("threading.Thread(target=lambda: result.wait(), daemon=True).start()", 0, marks=pytest.mark.slow),
-        pytest.param("pool.close()", 0, marks=pytest.mark.slow),
+        _slow("threading.Thread(target=lambda: result.wait(), daemon=True).start()", 0),
+        _slow("pool.close()", 0),
     ],
 )
 def test_a_program_ends_with_tasks_running(
@@ -297,7 +299,8 @@ def test_a_program_ends_with_tasks_running(
 
 
 @pytest.mark.parametrize(
-    ("body", "code"), [("raise RuntimeError('the reason')", 1), ("sys.exit(4)", 4), ("os.kill(os.getpid(), 15)", -15)]
+    ("body", "code"),
+    [("raise RuntimeError('the reason')", 1), _slow("sys.exit(4)", 4), _slow("os.kill(os.getpid(), 15)", -15)],
 )
 def test_leaving_a_with_block_in_whatever_way(
     program: Callable[[str], Program], wait_until: WaitUntil, body: str, code: int
@@ -402,7 +405,7 @@ def test_iterators_that_are_dropped_in_cycles_disturb_nobody(processes: Pool) ->
 
 
 @pytest.mark.parametrize(
-    "call", ["pool.terminate()", "results[-1].cancel()", "pool.stats()", "pool.apply_async(abs, (1,))"]
+    "call", ["pool.terminate()", _slow("results[-1].cancel()"), _slow("pool.stats()"), "pool.apply_async(abs, (1,))"]
 )
 def test_a_signal_handler_may_use_the_pool(program: Callable[[str], Program], call: str) -> None:
     """It runs in the middle of whatever the main thread does, which may be in the pool itself."""
@@ -456,7 +459,7 @@ def a_forked_child(seconds: float = 12.0) -> Iterator[Callable[[], bool]]:
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.parametrize("context", ["forkserver", pytest.param("fork", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("context", ["forkserver", _slow("fork")])
 def test_a_forked_child_is_told_that_the_pool_is_its_parents(context: str) -> None:
     with Pool(2, context=multiprocessing.get_context(context)) as pool:
         assert pool.apply(tasks.same, (1,)) == 1
@@ -482,10 +485,8 @@ def test_a_forked_child_is_told_that_the_pool_is_its_parents(context: str) -> No
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.parametrize("context", ["forkserver", "fork", pytest.param("spawn", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "end", ["terminate", "cancel", *(pytest.param(end, marks=pytest.mark.slow) for end in ("close", "with", "drop"))]
-)
+@pytest.mark.parametrize("context", ["forkserver", "fork", _slow("spawn")])
+@pytest.mark.parametrize("end", ["terminate", "cancel", *(_slow(end) for end in ("close", "with", "drop"))])
 def test_a_forked_child_that_ends_the_pool_harms_nobody(context: str, end: str) -> None:
     pool = Pool(2, context=multiprocessing.get_context(context))
     assert pool.apply(tasks.same, (1,)) == 1
@@ -593,7 +594,7 @@ def test_a_pool_used_from_many_threads(processes: Pool) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-@pytest.mark.parametrize("context", ["forkserver", "fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("context", ["forkserver", "fork", _slow("spawn")])
 def test_a_pool_started_from_a_thread_that_ends(context: str) -> None:
     """The kernel ends children with the *thread* that made them, if one asks for it carelessly."""
     made: list[Any] = []
@@ -671,7 +672,7 @@ def _nest_twice(path: str) -> list[int]:
     return tasks.nest(path, "")
 
 
-@pytest.mark.parametrize("how", ["killed", "timeout", "terminate", "cancel"])
+@pytest.mark.parametrize("how", ["killed", "timeout", _slow("terminate"), _slow("cancel")])
 def test_a_pool_in_a_task_ends_with_its_task(tmp_path: Path, wait_until: WaitUntil, how: str) -> None:
     path = str(tmp_path / "pids")
     with Pool(1) as pool:
@@ -724,6 +725,7 @@ def test_a_callback_that_raises_changes_nothing(
     assert "from the callback" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_callback_that_takes_its_time_delays_but_loses_nothing(processes: Pool) -> None:
     seen: list[int] = []
 

@@ -25,6 +25,11 @@ pytestmark = pytest.mark.timeout(45)
 SOON = 15.0
 
 
+def _slow(*values: Any) -> Any:
+    """A parameter for the long suite only."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # How often
 
 
@@ -47,7 +52,7 @@ def test_a_task_that_never_works_is_tried_as_often_as_asked(
     assert len(tasks.marks(path)) == times + 1
 
 
-@pytest.mark.parametrize("retries", [None, 0, Retry(0)])
+@pytest.mark.parametrize("retries", [0, _slow(None), _slow(Retry(0))])
 def test_nothing_is_tried_again_unasked(processes: Pool, tmp_path: Path, retries: Any) -> None:
     path = str(tmp_path / "calls")
     with pytest.raises(OSError, match="attempt 1"):
@@ -217,6 +222,7 @@ def test_pauses_are_kept(processes: Pool, tmp_path: Path) -> None:
     assert asked == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_task_that_pauses_keeps_no_worker(one: Pool, tmp_path: Path) -> None:
     failing = one.apply_async(tasks.fail_times, (str(tmp_path / "calls"), 1), retries=Retry(1, backoff=1.0, jitter=0))
     began = time.monotonic()

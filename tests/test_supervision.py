@@ -43,7 +43,7 @@ def _slow(*values: Any) -> Any:
     [
         "raise",
         "_exit",
-        *(pytest.param(how, marks=pytest.mark.slow) for how in ("import", "sys.exit", "SIGKILL", "SIGSEGV")),
+        *(_slow(how) for how in ("import", "sys.exit", "SIGKILL", "SIGSEGV")),
     ],
 )
 def test_an_initializer_that_always_fails_breaks_the_pool_after_a_few_starts(
@@ -108,6 +108,7 @@ def test_an_initializer_that_fails_now_and_then_breaks_nothing(tmp_path: Path) -
     assert len(tasks.marks(path)) == 3
 
 
+@pytest.mark.slow
 def test_what_runs_on_a_good_worker_ends_well_though_the_pool_breaks(tmp_path: Path, wait_until: WaitUntil) -> None:
     begun = str(tmp_path / "begun")
     with Pool(2, tasks.fail_from_the_second_on, (str(tmp_path / "starts"),)) as pool:
@@ -118,7 +119,7 @@ def test_what_runs_on_a_good_worker_ends_well_though_the_pool_breaks(tmp_path: P
         assert running.get(SOON) == "good"
 
 
-@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("context", ["fork", _slow("spawn")])
 @pytest.mark.parametrize("how", ["raise", "_exit"])
 def test_broken_starts_are_bounded_whatever_the_context(tmp_path: Path, context: str, how: str) -> None:
     path = str(tmp_path / "starts")
@@ -183,10 +184,8 @@ def test_too_few_descriptors_are_told_as_such(tmp_path: Path) -> None:
 # Workers that are replaced
 
 
-@pytest.mark.parametrize(
-    "way", ["map", "imap", "apply_async", "chunks", pytest.param("imap_unordered", marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize("most", [pytest.param(1, marks=pytest.mark.slow), 7])
+@pytest.mark.parametrize("way", ["apply_async", "chunks", _slow("map"), _slow("imap"), _slow("imap_unordered")])
+@pytest.mark.parametrize("most", [_slow(1), 7])
 def test_no_worker_does_more_tasks_than_it_may(way: str, most: int) -> None:
     count = 40 if most == 1 else 120
     with Pool(3, maxtasksperchild=most) as pool:
@@ -247,9 +246,7 @@ def test_memory_of_processes_that_a_task_starts_counts() -> None:
         assert pool.apply(tasks.same, (1,)) == 1
 
 
-@pytest.mark.parametrize(
-    "limit", ["1GB", *(pytest.param(limit, marks=pytest.mark.slow) for limit in (10**9, "953 MiB"))]
-)
+@pytest.mark.parametrize("limit", ["1GB", *(_slow(limit) for limit in (10**9, "953 MiB"))])
 def test_memory_below_the_limit_is_no_matter(limit: Any) -> None:
     with Pool(1, memory_limit=limit) as pool:
         worker = pool.apply(tasks.pid)
@@ -272,6 +269,7 @@ def test_memory_over_the_limit_in_a_map_costs_that_item(tmp_path: Path) -> None:
     assert Counter(map(int, tasks.marks(path))) == Counter(range(12))
 
 
+@pytest.mark.slow
 def test_memory_that_a_worker_keeps_between_tasks_does_not_fail_for_ever() -> None:
     """A leak: the worker over the limit is replaced, and its successor starts small."""
 
