@@ -37,9 +37,9 @@ def wait_for(call: Call, ready: Callable[[], Any], timeout: float | None) -> boo
         raise RuntimeError("this result belongs to the process that this one was forked from; only there it will come")
     deadline = None if timeout is None else time.monotonic() + max(timeout, 0)
     while not ready():
-        if scheduler.reactor.inside:
+        if scheduler.reactor.inside or threading.get_ident() in scheduler.settlement.calling:
             raise RuntimeError(
-                "a callback runs in the thread that takes in results, so it cannot wait for one: "
+                "a callback runs in a thread that takes in results, so it cannot wait for one: "
                 "start a thread, or use the result where it is fetched"
             )
         gate = threading.Lock()

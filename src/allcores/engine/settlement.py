@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 
@@ -36,6 +37,8 @@ class Settlement:
         self._lock = lock
         self._reactor = reactor
         self._try_again = try_again
+        #: threads that are in a callback
+        self.calling: set[int] = set()
         #: failed tasks that wait for their next attempt
         self.pausing: set[_Pausing] = set()
 
@@ -166,10 +169,13 @@ class Settlement:
         else:
             again()
 
-    @staticmethod
-    def _guard(callback: Callable[[], None]) -> None:
+    def _guard(self, callback: Callable[[], None]) -> None:
+        me = threading.get_ident()
+        self.calling.add(me)
         try:
             callback()
         except BaseException:
             # The caller's callback is no part of the task: its error must not keep anybody from the outcome.
             complain("allcores: a callback raised")
+        finally:
+            self.calling.discard(me)
