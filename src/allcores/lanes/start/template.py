@@ -88,7 +88,10 @@ class _Template:
                     if released is self._release and not self.users:
                         self.end()
 
-        threading.Thread(target=wait, name="allcores-linger", daemon=True).start()
+        try:
+            threading.Thread(target=wait, name="allcores-linger", daemon=True).start()
+        except RuntimeError:  # the program is ending: no next pool comes, and no thread can be started
+            self.end()
 
     def end(self) -> None:
         """End it and what it started, and wait for that."""
