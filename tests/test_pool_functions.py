@@ -497,23 +497,30 @@ def test_an_initializer_of_main_sets_globals_of_main_for_the_tasks() -> None:
     ).splitlines() == ["{('ready', 1)}"]
 
 
+@pytest.mark.xfail(
+    reason="a known limit, see Functions in docs/architecture.md: workers share one __main__", strict=False
+)
 def test_a_global_of_main_that_was_rebound_leaves_earlier_calls_alone() -> None:
     """Tasks of a call that are still under way see what was when they were submitted."""
-    assert run(
-        """
+    assert (
+        run(
+            """
         import allcores, time
-        number = 1
         def read(seconds):
             time.sleep(seconds)
             return number
         with allcores.Pool(2) as pool:
-            pool.map(read, [0.0005] * 400)  # known to be quick: batches are large
-            earlier = pool.map_async(read, [0.3] + [0.001] * 300)
-            number = 2
-            later = [pool.apply_async(read, (0,)) for _ in range(20)]
-            print(set(earlier.get()), {result.get() for result in later})
+            for _ in range(3):
+                number = 1
+                pool.map(read, [0.0005] * 400)  # known to be quick: batches are large
+                earlier = pool.map_async(read, [0.4] + [0.001] * 300)
+                number = 2
+                later = [pool.apply_async(read, (0,)) for _ in range(20)]
+                print(set(earlier.get()), {result.get() for result in later})
         """
-    ).splitlines() == ["{1} {2}"]
+        ).splitlines()
+        == ["{1} {2}"] * 3
+    )
 
 
 def test_a_counter_in_a_global_of_main_counts_within_its_worker() -> None:
