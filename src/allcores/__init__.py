@@ -36,14 +36,22 @@ __version__ = "0.1.0"
 # Names are imported when they are first used: a worker, and a command line that only shows its help, need few.
 _OURS = {
     "AsyncResult": "allcores.results",
+    "Barrier": "allcores.sync",
+    "BoundedSemaphore": "allcores.sync",
+    "Condition": "allcores.sync",
+    "Event": "allcores.sync",
+    "Lock": "allcores.sync",
+    "LockRecovered": "allcores.errors",
     "MaybeEncodingError": "multiprocessing.pool",
     "MemoryLimitExceeded": "allcores.errors",
     "Pool": "allcores.pool",
     "PoolBroken": "allcores.errors",
+    "RLock": "allcores.sync",
     "RemoteError": "allcores.errors",
     "RemoteTraceback": "multiprocessing.pool",
     "ResultIterator": "allcores.results",
     "Retry": "allcores.engine.policy",
+    "Semaphore": "allcores.sync",
     "TaskTimeout": "allcores.errors",
     "WorkerDied": "allcores.errors",
     "cpu_count": "allcores.cpu",
@@ -75,20 +83,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-_SHAREABLE = {
-    "Array",
-    "Barrier",
-    "BoundedSemaphore",
-    "Condition",
-    "Event",
-    "JoinableQueue",
-    "Lock",
-    "Queue",
-    "RLock",
-    "Semaphore",
-    "SimpleQueue",
-    "Value",
-}
+_SHAREABLE = {"Array", "JoinableQueue", "Queue", "SimpleQueue", "Value"}
 
 
 def __dir__() -> list[str]:

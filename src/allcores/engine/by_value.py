@@ -24,7 +24,7 @@ from collections import ChainMap
 import cloudpickle
 
 from allcores.engine.channel import MADE_MAIN
-from allcores.engine.descriptors import Parcel, Spawning
+from allcores.engine.descriptors import Parcel, Spawning, answering
 from allcores.engine.functions import global_names
 
 TYPE_CHECKING = False
@@ -49,7 +49,7 @@ def dumps_by_value(value: Any) -> bytes:
     Raises:
         Exception: whatever the value raises when it cannot be pickled.
     """
-    with io.BytesIO() as file:
+    with io.BytesIO() as file, answering():
         cloudpickle.CloudPickler(file, protocol=5).dump(value)
         return file.getvalue()
 

@@ -10,12 +10,17 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Parcel", "Spawning"]
+__all__ = ["Parcel", "Passed", "Spawning", "answering", "is_answering"]
+
+_here = threading.local()
 
 
 class Parcel(bytes):
@@ -83,3 +88,19 @@ class Spawning:
         kept = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK
         flags = fcntl.fcntl(fd, fcntl.F_GETFL) & kept | os.O_CLOEXEC
         return Passed(f"/proc/{os.getpid()}/fd/{duplicate.fd}", flags)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """While this thread pickles what goes from a worker to the program: objects may refer to this process."""
+    outer = is_answering()
+    _here.answering = True
+    try:
+        yield
+    finally:
+        _here.answering = outer
+
+
+def is_answering() -> bool:
+    """Whether what is being pickled goes from this process, a worker, to the program that it works for."""
+    return getattr(_here, "answering", False)

@@ -1,0 +1,228 @@
+"""`Barrier`: that of `multiprocessing`, which breaks when a party has died, instead of waiting for it.
+
+Who arrives says so by a claim; the last to arrive, or who breaks the barrier, says in its place what has become of
+it. All that happens under a lock, which is a recovered one when somebody has died in the midst of it: then the
+barrier breaks as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import BrokenBarrierError
+
+from allcores.sync.lock import RLock
+from allcores.sync.memory import KIND, Record, core_of, new_record
+from allcores.sync.travel import Shared
+from allcores.sync.waiting import Berth, deadline_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Barrier"]
+
+#: Seconds that a party sleeps at most before it looks whether the others live.
+_NAP = 0.01
+
+
+class _Core:
+    """A barrier's claims and words, and this process's part in it.
+
+    Attributes:
+        arrived, passed, broken: the claims of those that wait, or have waited.
+        party: the claim of a process that has to do with the barrier.
+        is_broken: where it says whether the barrier is broken, in `slab.words`.
+    """
+
+    __slots__ = ("__weakref__", "_part", "arrived", "broken", "is_broken", "party", "passed", "record", "slab")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.slab = record.slab
+        self.arrived = record.claim(KIND.ARRIVED)
+        self.passed = record.claim(KIND.PASSED)
+        self.broken = record.claim(KIND.BROKEN)
+        self.party = record.claim(KIND.PARTY)
+        self.is_broken = record.word
+        self._part = 0
+
+    def take_part(self) -> None:
+        """From now on the barrier breaks if this process dies without having come to its end in good order."""
+        if self._part:
+            return
+        from multiprocessing import util
+
+        slab = self.slab
+        self._part = slot = slab.slot()
+        slab.words[slot] = self.party
+        # At the end of the process, or when nothing here knows the barrier any more.
+        util.Finalize(self, _leave, (slab, slot, slab.lives.me), exitpriority=0)
+
+    def forked(self) -> None:
+        self._part = 0
+
+
+def _leave(slab: Any, slot: int, me: object) -> None:
+    if slab.lives.me == me:
+        slab.words[slot] = 0
+        slab.free.append(slot)
+
+
+class Barrier(Shared):
+    """A place where a number of processes or threads wait for each other: `multiprocessing.Barrier`.
+
+    It can be passed to tasks of a pool and to processes. If a process dies that waits in it, has waited in it, or to
+    which it was passed, the others get a `BrokenBarrierError` instead of waiting for ever. One that comes to its end
+    in good order is no party any more, and neither is one that has dropped the barrier.
+
+    Args:
+        parties: how many have to arrive.
+        action: called by the last to arrive, before the others go on.
+        timeout: for `wait` where it is given none.
+
+    Raises:
+        ValueError: `parties` is less than 1.
+    """
+
+    def __init__(
+        self, parties: int, action: Callable[[], object] | None = None, timeout: float | None = None
+    ) -> None:
+        if parties < 1:
+            raise ValueError("parties must be > 0")
+        self._set_up(new_record(), RLock(), parties, action, timeout)
+
+    def _set_up(
+        self, record: Record, lock: RLock, parties: int, action: Callable[[], object] | None, timeout: float | None
+    ) -> None:
+        self._core = core_of(record, _Core)
+        self._record = self._core.record
+        self._lock = lock
+        lock._be_quiet()  # the barrier breaks, which says it all
+        self._parties = parties
+        self._action = action
+        self._timeout = timeout
+
+    def _luggage(self) -> tuple[Any, ...]:
+        return self._lock, self._parties, self._action, self._timeout
+
+    @classmethod
+    def _unpack(cls, record: Record, luggage: tuple[Any, ...]) -> Any:
+        barrier = cls.__new__(cls)
+        barrier._set_up(record, *luggage)
+        barrier.take_part()
+        return barrier
+
+    def take_part(self) -> None:
+        """Count this process among the parties, which otherwise happens when it first waits or is passed the barrier.
+
+        For one that was forked: if it dies before it has waited, the barrier breaks.
+        """
+        self._core.take_part()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until all parties have arrived.
+
+        Args:
+            timeout: seconds to wait at most; None for what the barrier was made with. When they have passed the
+                barrier breaks.
+
+        Returns:
+            How many had arrived before.
+
+        Raises:
+            threading.BrokenBarrierError: the barrier was broken, before or meanwhile, or reset.
+        """
+        core = self._core
+        deadline = deadline_of(self._timeout if timeout is None else timeout)
+        self.take_part()
+        with self._lock:
+            if self.broken or self._is_bereft():
+                self._break()
+                raise BrokenBarrierError
+            others = core.slab.claims(core.arrived)
+            if len(others) + 1 >= self._parties:
+                self._let_pass(others)
+                return len(others)
+            berth = Berth(core.slab, core.arrived)
+        with berth:
+            self._sleep(berth, deadline)
+            if berth.claim == core.broken:
+                raise BrokenBarrierError
+        return len(others)
+
+    def _let_pass(self, others: list[int]) -> None:
+        slab = self._core.slab
+        if self._action is not None:
+            try:
+                self._action()
+            except BaseException:
+                self._break()
+                raise
+        for slot in others:
+            slab.words[slot] = self._core.passed
+            slab.ring(slot)
+
+    def _sleep(self, berth: Berth, deadline: float | None) -> None:
+        arrived = self._core.arrived
+        try:
+            is_over = berth.sleep(lambda: berth.claim != arrived or self._is_bereft(), deadline, _NAP)
+        except BaseException:
+            berth.keep()  # in case that the lock cannot be had either
+            with self._lock:  # so that nobody lets this one pass while it goes
+                raise
+        if berth.claim == arrived:
+            with self._lock:
+                if berth.claim == arrived and (not is_over or self._is_bereft()):
+                    self._break()
+                if berth.claim != arrived:
+                    return
+            self._sleep(berth, deadline)
+
+    def _is_bereft(self) -> bool:
+        """Whether a party has died, since the barrier was last broken."""
+        return self._lock.recovered or bool(self._dead())
+
+    def _dead(self) -> list[int]:
+        slab = self._core.slab
+        claims = (*slab.claims(self._core.arrived), *slab.claims(self._core.party))
+        return [slot for slot in claims if not slab.alive(slot)]
+
+    def _break(self) -> None:
+        core = self._core
+        words = core.slab.words
+        words[core.is_broken] = 1
+        for slot in self._dead():
+            words[slot] = 0
+        for slot in core.slab.claims(core.arrived):
+            words[slot] = core.broken
+            core.slab.ring(slot)
+
+    def reset(self) -> None:
+        """Make the barrier empty and whole; those that wait get a `BrokenBarrierError`."""
+        with self._lock:
+            self._break()
+            self._core.slab.words[self._core.is_broken] = 0
+
+    def abort(self) -> None:
+        """Break the barrier: those that wait, and those that come, get a `BrokenBarrierError` until it is reset."""
+        with self._lock:
+            self._break()
+
+    @property
+    def parties(self) -> int:
+        """How many have to arrive."""
+        return self._parties
+
+    @property
+    def n_waiting(self) -> int:
+        """How many have arrived and wait."""
+        return len(self._core.slab.claims(self._core.arrived))
+
+    @property
+    def broken(self) -> bool:
+        """Whether the barrier is broken."""
+        return self._core.slab.words[self._core.is_broken] != 0  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        state = "broken" if self.broken else f"waiters={self.n_waiting}/{self.parties}"
+        return f"<{type(self).__qualname__} at {id(self):#x}: {state}>"

@@ -1,0 +1,282 @@
+"""How a lock is waited for, and taken over when its holder has died.
+
+A lock is a semaphore with the value 1 (free) or 0 (held), and nothing else decides who has it: what `lock.py` does
+in the ordinary case is one atomic operation of the C library. But a semaphore does not know who has taken it. So
+whoever is about to try puts a *claim* to the lock into a slot of its own (see `memory`), and takes it away again
+once it has given the lock back, or has failed to get it:
+
+    acquire: claim, try            (failed: unclaim)
+    release: post, look at the flags, unclaim
+
+**A live process that has the lock therefore has a claim, at every instant**, wherever it is killed or paused. The
+reverse does not hold: a claim may also belong to one who is just trying.
+
+*A lock is abandoned* if its semaphore is 0 and no live process claims it. Who waits looks for that every few
+milliseconds. Claims and semaphore cannot be read in one instant, though, and somebody alive may take the lock and
+give it back between two looks. So whoever is to decide (behind the slab's gate: one at a time) sets the flag LOOK,
+and everybody who gives the lock back leaves a TRACE before he takes his claim away. It is abandoned if
+
+    TRACE = 0, LOOK = 1;  nobody alive claims it;  the semaphore is 0;  nobody alive claims it;  TRACE is still 0
+
+Proof: suppose that somebody alive had it when the semaphore was read. His claim was not there at the first look at
+his slot, so he made it later, after LOOK was set; it was not there at the second, so he had taken it away, and left
+a TRACE before. Between the steps there is a barrier for all processes, for processors that reorder. A waiter that
+finds the lock abandoned has made a claim of its own before, so whoever comes next sees him, and the semaphore simply
+stays 0: nobody can slip in.
+
+Waiting happens on a second semaphore, the *bell*, and without a claim: a waiter that dies, or is stopped, is in
+nobody's way. Who gives the lock back rings if the flag WAITERS says so. A ring that is lost (with who should have
+heard it, or rung) costs the others one slice of waiting.
+
+The standard's lock may be released by others than its holder. Then the holder's claim is taken away for him, behind
+the gate.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from threading import get_ident
+
+from allcores.engine.barrier import barrier
+from allcores.errors import LockRecovered
+from allcores.sync.memory import KIND, Record
+from allcores.sync.native import RECURSIVE, SEMAPHORE, fence, post
+
+__all__ = ["ADOPTED", "SLICE", "LockKeeper"]
+
+#: Seconds that a waiter sleeps at most before it looks whether the holder lives. With a pidfd a look costs 2 µs.
+SLICE = 0.005
+
+#: Seconds between two looks of those that do not sleep, but try and try again.
+_LOOK_PAUSE = 0.001
+
+#: What `LockKeeper.acquire` returns for a lock that was taken over.
+ADOPTED = -1
+
+_RINGS = 1 << 20
+
+
+class LockKeeper:
+    """The slower half of a lock in this process: waiting, taking over, releasing for others.
+
+    Any thread and any signal handler may call its methods. A lock that was taken over is *adopted*: its C type has
+    not seen it acquired, so until it is released its holder is known here.
+
+    Args:
+        record: the lock's place.
+        is_recursive: whether it belongs to a thread, which may acquire it repeatedly.
+        is_new: whether nobody knows the lock yet.
+
+    Attributes:
+        claim: what claims the lock.
+        flags: where its flags are, in `slab.words`; 0 if there is nothing to see to on release.
+        adopted: the slot with the claim to the adopted lock, or 0.
+        is_quiet: whether to take over without a warning.
+    """
+
+    def __init__(self, record: Record, is_recursive: bool, is_new: bool) -> None:
+        self.slab = record.slab
+        self.record = record
+        self.is_recursive = is_recursive
+        self.semaphore = record.semaphore(0, 1 if is_new else None, RECURSIVE if is_recursive else SEMAPHORE, 1)
+        self.claim = record.claim(KIND.LOCK)
+        self.flags = record.word
+        self.adopted = 0
+        self.is_quiet = False
+        self._adopter = 0
+        self._depth = 0
+        self._bell = record.semaphore(1, 0 if is_new else None, SEMAPHORE, _RINGS)
+        self._waiters = record.byte
+        self._look = record.byte + 1
+        self._trace = record.byte + 4
+        self._looked = 0.0
+
+    # Acquiring
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> int:
+        """Get the lock, waiting for it if need be.
+
+        Returns:
+            The slot in which it is claimed; `ADOPTED` if it was taken over; 0 if it was not got in time.
+        """
+        if self._is_adopters():
+            self._depth += 1
+            return ADOPTED
+        slot = self._try() or self._take_over_if_abandoned()
+        if slot or not block or (timeout is not None and timeout <= 0):
+            return slot
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self.slab.raw[self._waiters] = 1
+            fence()  # whoever releases it from now on sees that, or we see his release
+            slot = self._try() or self._take_over_if_abandoned()
+            pause = SLICE if deadline is None else min(SLICE, deadline - time.monotonic())
+            if slot or pause <= 0:
+                return slot
+            self._bell.acquire(True, pause)
+
+    def _try(self) -> int:
+        slab = self.slab
+        slot = slab.slot()
+        slab.words[slot] = self.claim
+        try:
+            if self.semaphore.acquire(False):
+                return slot
+        except BaseException:
+            self.give_up(slot)
+            raise
+        self._unclaim(slot)
+        return 0
+
+    def give_up(self, slot: int) -> None:
+        """An exception has struck while the lock was tried: nobody knows whether it was got.
+
+        A recursive one knows by itself. Another that was got is abandoned now, and will be taken over.
+        """
+        if self.is_recursive and self.semaphore._is_mine():
+            self.semaphore.release()
+        self._unclaim(slot)
+
+    def _unclaim(self, slot: int) -> None:
+        self.slab.words[slot] = 0
+        self.slab.free.append(slot)
+
+    # Taking over
+
+    def _take_over_if_abandoned(self) -> int:
+        now = time.monotonic()
+        if now - self._looked < _LOOK_PAUSE:
+            return 0
+        self._looked = now
+        if self._is_claimed(0):
+            return 0
+        with self.slab.gate:
+            slot, dead = self._take_over()
+        if slot == ADOPTED and not self.is_quiet:
+            self._tell(dead)
+        return slot
+
+    def _take_over(self) -> tuple[int, list[int]]:
+        slab = self.slab
+        slot = slab.slot()
+        slab.words[slot] = self.claim
+        is_taken = False
+        try:
+            if self._is_abandoned(slot):
+                is_taken = True
+                dead = [slab.pid(other) for other in slab.claims(self.claim) if other != slot]
+                self.adopted, self._adopter, self._depth = slot, get_ident(), 1
+                return ADOPTED, dead
+            if self.semaphore.acquire(False):
+                is_taken = True
+                return slot, []
+        finally:
+            if not is_taken:
+                self._unclaim(slot)
+        return 0, []
+
+    def _is_abandoned(self, mine: int) -> bool:
+        raw = self.slab.raw
+        raw[self._trace] = 0
+        raw[self._look] = 1
+        try:
+            for is_disproved in (
+                lambda: self._is_claimed(mine),
+                lambda: not self.semaphore._is_zero(),
+                lambda: self._is_claimed(mine),
+                lambda: raw[self._trace],
+            ):
+                barrier()
+                if is_disproved():
+                    return False
+            return True
+        finally:
+            raw[self._look] = 0
+
+    def _is_claimed(self, mine: int) -> bool:
+        """Whether anybody alive claims the lock, apart from one slot."""
+        slab = self.slab
+        return any(slot != mine and slab.alive(slot) for slot in slab.claims(self.claim))
+
+    def _tell(self, dead: list[int]) -> None:
+        pid = dead[-1] if dead else None
+        frame, level = sys._getframe(), 1
+        while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+            frame, level = frame.f_back, level + 1
+        try:
+            warnings.warn(LockRecovered(pid), stacklevel=level)
+        except BaseException:
+            self.release()  # a filter that makes it an error: whoever raises has not acquired
+            raise
+
+    # Releasing
+
+    def release(self) -> None:
+        """Release a lock that was adopted, or that others hold.
+
+        Raises:
+            ValueError: nobody holds it.
+            AssertionError: it is recursive, and this thread does not hold it.
+        """
+        if self.is_adopted and (self._is_adopters() or not self.is_recursive):
+            self._depth -= 1
+            if self._depth == 0:
+                slot, self.adopted = self.adopted, 0
+                post(self.record.address)
+                self.see_to_flags()
+                self._unclaim(slot)
+        elif self.is_recursive:
+            self.semaphore.release()  # which raises
+        else:
+            with self.slab.gate:
+                if self.semaphore._is_zero():
+                    self._disclaim()
+                self.semaphore.release()  # which raises if it is not held
+            self.see_to_flags()
+
+    def _disclaim(self) -> None:
+        """Take the holder's claim away, if it can be told from those of others that are just trying."""
+        slab = self.slab
+        for _ in range(10):
+            claims = slab.claims(self.claim)
+            if len(claims) == 1 and claims == slab.claims(self.claim):
+                slab.words[claims[0]] = 0
+                return
+            time.sleep(0.0001)
+
+    def see_to_flags(self) -> None:
+        """After the lock was given back, and before the claim to it is taken away: leave a trace, wake a waiter."""
+        raw = self.slab.raw
+        if raw[self._look]:
+            raw[self._trace] = 1
+        if raw[self._waiters]:
+            raw[self._waiters] = 0
+            if self._bell._is_zero():
+                self._bell.release()
+
+    # Who holds it
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether this process holds the lock by having taken it over."""
+        if self.adopted and self.slab.words[self.adopted] != self.claim:
+            self.adopted = 0  # somebody else has released it
+        return self.adopted != 0
+
+    def _is_adopters(self) -> bool:
+        return self.adopted != 0 and self.is_recursive and self._adopter == get_ident() and self.is_adopted
+
+    def is_mine(self) -> bool:
+        """Whether this thread has acquired the lock."""
+        return self._adopter == get_ident() if self.is_adopted else self.semaphore._is_mine()
+
+    def count(self) -> int:
+        """How often the thread that holds the lock has acquired it, if that is one of this process."""
+        return self._depth if self.is_adopted else self.semaphore._count()
+
+    def forked(self) -> None:
+        """In a forked child: it is the parent that holds the lock, if anybody does."""
+        self.adopted = 0
+        self.semaphore._after_fork()

@@ -1,0 +1,394 @@
+"""The shared memory in which locks, semaphores and all the others live, and how processes find it.
+
+A *slab* is one piece of anonymous memory (a memfd), shared by every process that has one of its objects, and gone
+with the last of them: there is no name to remove. It holds
+
+- **records**, one for each object: its semaphores and a few words;
+- **slots**, in *chunks* of eight. A chunk belongs to one process, whose identity stands in front; a slot is used by
+  one thread of it at a time, and says what that thread is doing: its *claim*. A claim is a kind and a record in one
+  word, such as "holds, or is about to try, lock 7". Who has died is known by the chunk, what of by the claim.
+
+    header | owners of chunks | claims | tickets | bells | records
+
+A claim has one writer, its slot's user, except where a class says otherwise. Stores are single words, which no
+reader sees by halves. Records are never used again for another object; slots are, and the chunks of dead processes,
+unless a claim in them is still evidence for somebody.
+
+The memory is touched as it is needed: a first lock costs five pages.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+
+from allcores.engine.barrier import register
+from allcores.sync.life import Lives, own_identity, pid_of
+from allcores.sync.native import GATE_SIZE, SEMAPHORE, SEMAPHORE_SIZE, Gate, counting, init_semaphore, post
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from allcores.sync.life import Identity
+
+__all__ = ["KIND", "Record", "Slab", "attach", "core_of", "new_record"]
+
+_MAGIC = 0x616C6C636F726531  # changes with the layout
+
+CHUNK = 8
+_CHUNKS = 4096
+_SLOTS = CHUNK * _CHUNKS
+_RECORDS = 2048
+_RECORD_SIZE = 128
+
+_GATE = 1024
+_OWNERS = 4096
+_CLAIMS = _OWNERS + 16 * _CHUNKS
+_TICKETS = _CLAIMS + 4 * _SLOTS
+_BELLS = _TICKETS + 8 * _SLOTS
+_FIRST_RECORD = _BELLS + SEMAPHORE_SIZE * _SLOTS
+_SIZE = _FIRST_RECORD + _RECORD_SIZE * _RECORDS
+
+#: Words of the header.
+_AT_MAGIC, _AT_TOKEN, _AT_CHUNKS = 0, 1, 2
+
+_FIRST_SLOT = _CLAIMS // 4
+_FIRST_OWNER = _OWNERS // 8
+
+#: Once there are this many chunks, those of the dead are looked for before a new one is begun.
+_MANY_CHUNKS = 32
+
+
+class KIND:
+    """What a claim says; the number stands above the record's in the claim. Below 64, so that a claim stays a small
+    integer for Python, whose stores cost half as much."""
+
+    LOCK = 1  # holds the lock, or is about to try it, or has just given it back
+    TRYING = 2  # is about to take a permit of a semaphore, or has just given it back
+    PERMIT = 3  # has a permit, in a with block
+    WAITING = 4  # sleeps until it is woken
+    WOKEN = 5  # has been woken, and may not know yet
+    ARRIVED = 6  # waits in a barrier
+    PASSED = 7  # the barrier has let it pass, which it may not know yet
+    BROKEN = 8  # the barrier has broken, which it may not know yet
+    PARTY = 9  # has had to do with a barrier
+
+    #: Claims of the dead that somebody has still to act upon.
+    EVIDENCE = frozenset((TRYING, PERMIT, ARRIVED, PARTY))
+
+
+class Slab:
+    """One piece of shared memory, as this process sees it.
+
+    Any thread, and any signal handler, may call its methods. What is not atomic by itself happens behind `gate`.
+
+    Attributes:
+        fd: its descriptor.
+        token: its name in this program.
+        words, longs, raw: the memory in units of 4, 8 and 1 bytes.
+        gate: excludes all other threads of all processes that have entered it.
+        free: slots of this process that nobody uses.
+        cores: what this process has of each record, by the record's number.
+    """
+
+    def __init__(self, fd: int, token: int) -> None:
+        self.fd = fd
+        self.token = token
+        self._map = _map(fd)
+        self.raw = memoryview(self._map)
+        self.words = self.raw.cast("I")
+        self.longs = self.raw.cast("Q")
+        self.address = _address(self._map)
+        self.gate = Gate(self.address + _GATE)
+        self.free: list[int] = []
+        self.cores: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+        self.passports: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._bells: dict[int, Any] = {}
+        self._chunks: dict[int, object] = {}
+        self._next_record = 0
+        self._lives: Lives | None = None
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+    @classmethod
+    def make(cls) -> Slab:
+        """A new one, known to this process only."""
+        import fcntl
+
+        fd = os.memfd_create("allcores-sync", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            os.ftruncate(fd, _SIZE)
+            # Whoever has the descriptor could shrink the memory, and so kill with SIGBUS whoever has it mapped.
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        except BaseException:
+            os.close(fd)
+            raise
+        slab = cls(fd, int.from_bytes(os.urandom(8), "little"))
+        Gate.make(slab.address + _GATE)
+        slab.longs[_AT_TOKEN] = slab.token
+        slab.longs[_AT_CHUNKS] = 1  # slot 0 is nobody's, so that 0 can mean none
+        slab.longs[_AT_MAGIC] = _MAGIC
+        return slab
+
+    # Records
+
+    def take_record(self) -> int | None:
+        """The number of a fresh record; None when all are used. Only for who has made the slab."""
+        if self._next_record == _RECORDS:
+            return None
+        self._next_record += 1
+        return self._next_record - 1
+
+    def record_at(self, number: int) -> int:
+        """Where a record begins, in bytes from the slab's beginning."""
+        return _FIRST_RECORD + _RECORD_SIZE * number
+
+    # Slots
+
+    def slot(self) -> int:
+        """Take a slot; it is given back by appending it to `free`.
+
+        Returns:
+            Where its claim is, in `words`; never 0.
+
+        Raises:
+            OSError: more threads use the slab at once than it has room for.
+        """
+        while True:
+            try:
+                return self.free.pop()
+            except IndexError:
+                self._enlist()
+
+    def _enlist(self) -> None:
+        """Take a chunk for this process."""
+        me = self.lives.me
+        longs = self.longs
+        with self.gate:
+            number = self._vacant_chunk()
+            first = _FIRST_SLOT + CHUNK * number
+            for slot in range(first, first + CHUNK):
+                self.words[slot] = 0
+                init_semaphore(self._bell_address(slot), 0)
+            owner = _FIRST_OWNER + 2 * number
+            longs[owner + 1] = me[1]
+            longs[owner] = me[0]  # last: this makes it ours
+            longs[_AT_CHUNKS] = max(longs[_AT_CHUNKS], number + 1)
+        self.free.extend(range(first, first + CHUNK))
+
+    def _vacant_chunk(self) -> int:
+        """A chunk that nobody has, marked as taken in this process."""
+        used = self.longs[_AT_CHUNKS]
+        for number in range(1 if used >= _MANY_CHUNKS else used, _CHUNKS):
+            is_vacant = number >= used or not (self.lives.alive(self._owner(number)) or self._is_evidence(number))
+            # A signal handler may come here while the thread that it has interrupted is here as well.
+            mark = object()
+            if is_vacant and self._chunks.setdefault(number, mark) is mark:
+                return number
+        raise OSError("too many processes use these locks at the same time")
+
+    def _is_evidence(self, number: int) -> bool:
+        first = _FIRST_SLOT + CHUNK * number
+        return any(claim >> 24 in KIND.EVIDENCE for claim in self.words[first : first + CHUNK])
+
+    def claims(self, claim: int) -> list[int]:
+        """The slots in which this claim stands now, of living and dead processes."""
+        data = self.raw[_CLAIMS : _CLAIMS + 4 * CHUNK * self.longs[_AT_CHUNKS]].tobytes()
+        pattern = claim.to_bytes(4, sys.byteorder)
+        found = []
+        at = data.find(pattern)
+        while at >= 0:
+            if not at & 3:
+                found.append(_FIRST_SLOT + (at >> 2))
+            at = data.find(pattern, at + 1)
+        return found
+
+    def ticket_at(self, slot: int) -> int:
+        """Where a slot's ticket, a number with which its user waits, is in `longs`."""
+        return _TICKETS // 8 + slot - _FIRST_SLOT
+
+    # Bells: a semaphore for each slot, to sleep on
+
+    def _bell_address(self, slot: int) -> int:
+        return self.address + _BELLS + SEMAPHORE_SIZE * (slot - _FIRST_SLOT)
+
+    def bell(self, slot: int) -> Any:
+        """The `SemLock` on which the user of one of our slots sleeps; it may ring without need."""
+        bell = self._bells.get(slot)
+        if bell is None:
+            bell = self._bells[slot] = counting(self._bell_address(slot), SEMAPHORE, 1 << 20)
+        return bell
+
+    def ring(self, slot: int) -> None:
+        """Wake the user of a slot."""
+        post(self._bell_address(slot))
+
+    # Processes
+
+    @property
+    def lives(self) -> Lives:
+        """Who lives, as this process knows it. It is registered on the way."""
+        lives = self._lives
+        if lives is None:
+            register()  # so that a barrier reaches it
+            lives = self._lives = Lives(own_identity())
+        return lives
+
+    def _owner(self, number: int) -> Identity:
+        owner = _FIRST_OWNER + 2 * number
+        return self.longs[owner], self.longs[owner + 1]
+
+    def owner(self, slot: int) -> Identity:
+        """The process that a slot belongs to."""
+        return self._owner((slot - _FIRST_SLOT) // CHUNK)
+
+    def alive(self, slot: int) -> bool:
+        """Whether the process that a slot belongs to lives."""
+        return self.lives.alive(self.owner(slot))
+
+    def is_ours(self, slot: int) -> bool:
+        """Whether a slot belongs to this process."""
+        return self.owner(slot) == self.lives.me
+
+    def pid(self, slot: int) -> int:
+        """The process id of the process that a slot belongs, or belonged, to."""
+        return pid_of(self.owner(slot))
+
+    def forked(self) -> None:
+        """In a forked child: slots, and who we are, were the parent's."""
+        self.free.clear()
+        self._chunks.clear()
+        self._lives = None
+        self._next_record = _RECORDS
+        for core in list(self.cores.values()):
+            core.forked()
+
+
+class Record:
+    """One object's place in a slab.
+
+    Attributes:
+        slab: the slab; held by every record, and so kept.
+        number: the record's number.
+        address: of its first semaphore.
+        word: where its words begin in `slab.words`; there are `WORDS` of them.
+        byte: the same in `slab.raw`.
+    """
+
+    __slots__ = ("__weakref__", "address", "byte", "number", "slab", "word")
+
+    #: What is left of a record behind two semaphores.
+    WORDS = (_RECORD_SIZE - 2 * SEMAPHORE_SIZE) // 4
+
+    def __init__(self, slab: Slab, number: int) -> None:
+        at = slab.record_at(number)
+        self.slab = slab
+        self.number = number
+        self.address = slab.address + at
+        self.byte = at + 2 * SEMAPHORE_SIZE
+        self.word = self.byte // 4
+
+    def claim(self, kind: int) -> int:
+        """The claim of this kind on this record."""
+        return kind << 24 | self.number
+
+    def semaphore(self, which: int, value: int | None, kind: int, maximum: int) -> Any:
+        """One of the record's two semaphores; it is given a value where the record is new."""
+        address = self.address + SEMAPHORE_SIZE * which
+        if value is not None:
+            init_semaphore(address, value)
+        return counting(address, kind, maximum)
+
+
+def _map(fd: int) -> mmap.mmap:
+    # Before 3.13 the mapping keeps a descriptor of its own.
+    return mmap.mmap(fd, _SIZE, trackfd=False) if sys.version_info >= (3, 13) else mmap.mmap(fd, _SIZE)
+
+
+def _address(memory: mmap.mmap) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(memory))
+
+
+assert _GATE + GATE_SIZE <= _OWNERS
+
+#: The slabs that this process knows, by token. They live as long as anything in them is referred to.
+_known: weakref.WeakValueDictionary[int, Slab] = weakref.WeakValueDictionary()
+_lock = threading.RLock()
+_current: weakref.ref[Slab] | None = None
+
+
+def new_record() -> Record:
+    """A place for a new object."""
+    global _current
+    with _lock:
+        slab = _current() if _current is not None else None
+        number = slab.take_record() if slab is not None else None
+        if slab is None or number is None:
+            slab = Slab.make()
+            _known[slab.token] = slab
+            _current = weakref.ref(slab)
+            number = slab.take_record()
+            assert number is not None
+        return Record(slab, number)
+
+
+def core_of(record: Record, make: Callable[[Record], Any]) -> Any:
+    """What this process keeps of an object, made where it has nothing of it yet: copies of a lock share it.
+
+    Args:
+        record: the object's place.
+        make: makes the core; it must take a weak reference, and have a method ``forked``.
+    """
+    with _lock:
+        core = record.slab.cores.get(record.number)
+        if core is None:
+            core = record.slab.cores[record.number] = make(record)
+        return core
+
+
+def attach(token: int, detach: Any) -> Slab:
+    """The slab with this token.
+
+    Args:
+        token: as it was pickled.
+        detach: opens the slab's descriptor in this process.
+
+    Raises:
+        OSError: the memory is gone, with the process that it came from.
+    """
+    with _lock:
+        slab = _known.get(token)
+        if slab is None:
+            try:
+                fd = detach()
+            except OSError as error:
+                raise OSError(
+                    error.errno, "a lock, semaphore or the like is gone: the process that has sent it has ended"
+                ) from error
+            try:
+                slab = Slab(fd, token)
+            except ValueError as error:
+                raise OSError(f"what has come in the place of a lock's memory is something else: {error}") from error
+            if (slab.longs[_AT_MAGIC], slab.longs[_AT_TOKEN]) != (_MAGIC, token):
+                raise OSError("what has come in the place of a lock's memory is something else")
+            slab._next_record = _RECORDS  # who has made it fills it
+            _known[token] = slab
+        return slab
+
+
+def _forked() -> None:
+    global _lock, _current
+    _lock = threading.RLock()
+    _current = None
+    for slab in list(_known.values()):
+        slab.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
