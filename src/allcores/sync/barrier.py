@@ -32,9 +32,13 @@ class _Core:
         arrived, passed, broken: the claims of those that wait, or have waited.
         party: the claim of a process that has to do with the barrier.
         is_broken: where it says whether the barrier is broken, in `slab.words`.
+        round: where the number of the round is, in `slab.longs`; who arrives has it for a ticket. It changes when the
+            barrier opens or breaks, in one instant for all.
     """
 
-    __slots__ = ("__weakref__", "_part", "arrived", "broken", "is_broken", "party", "passed", "record", "slab")
+    __slots__ = (
+        *("__weakref__", "_part", "arrived", "broken", "is_broken", "party", "passed", "record", "round", "slab"),
+    )
 
     def __init__(self, record: Record) -> None:
         self.record = record
@@ -44,6 +48,7 @@ class _Core:
         self.broken = record.claim(KIND.BROKEN)
         self.party = record.claim(KIND.PARTY)
         self.is_broken = record.word
+        self.round = record.byte // 8 + 1
         self._part = 0
 
     def take_part(self) -> None:
@@ -143,7 +148,7 @@ class Barrier(Shared):
             if len(others) + 1 >= self._parties:
                 self._let_pass(others)
                 return len(others)
-            berth = Berth(core.slab, core.arrived)
+            berth = Berth(core.slab, core.arrived, core.slab.longs[core.round])
         with berth:
             self._sleep(berth, deadline)
             if berth.claim == core.broken:
@@ -158,6 +163,7 @@ class Barrier(Shared):
             except BaseException:
                 self._break()
                 raise
+        slab.longs[self._core.round] += 1
         for slot in others:
             slab.words[slot] = self._core.passed
             slab.ring(slot)
@@ -191,6 +197,7 @@ class Barrier(Shared):
         core = self._core
         words = core.slab.words
         words[core.is_broken] = 1
+        core.slab.longs[core.round] += 1
         for slot in self._dead():
             words[slot] = 0
         for slot in core.slab.claims(core.arrived):
@@ -216,7 +223,9 @@ class Barrier(Shared):
     @property
     def n_waiting(self) -> int:
         """How many have arrived and wait."""
-        return len(self._core.slab.claims(self._core.arrived))
+        slab, core = self._core.slab, self._core
+        now = slab.longs[core.round]
+        return sum(slab.longs[slab.ticket_at(slot)] == now for slot in slab.claims(core.arrived))
 
     @property
     def broken(self) -> bool:

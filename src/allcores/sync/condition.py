@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from allcores.sync.lock import Lock, RLock
-from allcores.sync.memory import KIND, Record, core_of, new_record
+from allcores.sync.memory import KIND, Record, Slab, core_of, new_record
 from allcores.sync.travel import Shared
 from allcores.sync.waiting import Berth, deadline_of
 
@@ -23,18 +23,20 @@ class _Core:
     """A condition's words. All are written under the condition's lock.
 
     Attributes:
-        waiting, woken: the claims of those that wait; the second is put there by who wakes them.
+        sleeping, woken: the claims of those that sleep; the second is put there by who wakes them.
         last_ticket: the number of the last one to begin to wait, in `slab.longs`; they are woken in that order.
+        sleepers: in `slab.words`, how many sleep, and those that have died sleeping.
     """
 
-    __slots__ = ("__weakref__", "last_ticket", "record", "slab", "waiting", "woken")
+    __slots__ = ("__weakref__", "last_ticket", "record", "slab", "sleepers", "sleeping", "woken")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.slab = record.slab
-        self.waiting = record.claim(KIND.WAITING)
+        self.sleeping = record.claim(KIND.SLEEPING)
         self.woken = record.claim(KIND.WOKEN)
         self.last_ticket = record.byte // 8
+        self.sleepers = record.word + 2
 
     def forked(self) -> None:
         pass
@@ -57,6 +59,7 @@ class Condition(Shared):
         self._core = core_of(record, _Core)
         self._record = self._core.record
         self._lock = lock
+        self._holding = _holding(lock)
         self.acquire = lock.acquire
         self.release = lock.release
 
@@ -70,12 +73,12 @@ class Condition(Shared):
         return condition
 
     def __enter__(self) -> bool:
-        return self._lock.__enter__()  # type: ignore[no-any-return]
+        return self.acquire()  # type: ignore[no-any-return]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._lock.__exit__(kind, error, traceback)
+        self.release()
 
     @property
     def recovered(self) -> bool:
@@ -94,16 +97,17 @@ class Condition(Shared):
         Raises:
             AssertionError: the calling thread does not hold the lock.
         """
-        if not _is_owned(self._lock):
+        if not self._holding.is_mine():
             raise AssertionError("must acquire() condition before using wait()")
         core = self._core
-        longs = core.slab.longs
+        longs, words = core.slab.longs, core.slab.words
         deadline = deadline_of(timeout)
-        with Berth(core.slab, core.waiting) as berth:
-            longs[core.slab.ticket_at(berth.slot)] = longs[core.last_ticket] = longs[core.last_ticket] + 1
-            depth = _release_all(self._lock)
+        longs[core.last_ticket] = ticket = longs[core.last_ticket] + 1
+        words[core.sleepers] += 1
+        with Berth(core.slab, core.sleeping, ticket) as berth:
+            depth = self._holding.release_all()
             try:
-                berth.sleep(lambda: berth.claim != core.waiting, deadline)
+                berth.sleep(lambda: berth.claim != core.sleeping, deadline)
             except BaseException:
                 self._acquire_again(depth, berth)
                 if berth.claim == core.woken:
@@ -114,10 +118,12 @@ class Condition(Shared):
 
     def _acquire_again(self, depth: Any, berth: Berth) -> None:
         try:
-            _acquire_again(self._lock, depth)
+            self._holding.acquire_again(depth)
         except BaseException:
             berth.keep()  # without the lock: a notification may be on its way
             raise
+        core = self._core
+        core.slab.words[core.sleepers] -= 1
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
         """Wait until a predicate holds, which is called with the lock held.
@@ -146,32 +152,45 @@ class Condition(Shared):
         Raises:
             AssertionError: the calling thread does not hold the lock.
         """
-        if not _is_owned(self._lock):
+        if not self._holding.is_mine():
             raise AssertionError("lock is not owned")
-        slab, core = self._core.slab, self._core
-        sleepers = slab.claims(core.waiting)
-        if not sleepers:
+        core = self._core
+        slab = core.slab
+        if not slab.words[core.sleepers]:
             return
+        sleepers = slab.claims(core.sleeping)
+        if len(sleepers) > n:
+            sleepers = self._first(sleepers, n)
+        for slot in sleepers:
+            slab.words[slot] = core.woken
+        self._holding.wake(slab, sleepers)
+
+    def _first(self, sleepers: list[int], n: int) -> list[int]:
+        """Those of the sleepers that live and have slept longest."""
+        slab = self._core.slab
         sleepers.sort(key=lambda slot: slab.longs[slab.ticket_at(slot)])
-        with slab.gate:  # so that no slot is given to somebody else just now, its owner having died
-            for slot in sleepers:
-                if n > 0 and slab.alive(slot) and slab.words[slot] == core.waiting:
-                    slab.words[slot] = core.woken
-                    slab.ring(slot)
-                    n -= 1
+        chosen: list[int] = []
+        for slot in sleepers:
+            if len(chosen) >= n:
+                break
+            if slab.alive(slot):
+                chosen.append(slot)
+            else:
+                slab.words[slot] = 0
+        return chosen
 
     def notify_all(self) -> None:
         """Wake all who wait."""
         self.notify(sys.maxsize)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}({self._lock}, {len(self._core.slab.claims(self._core.waiting))})>"
+        return f"<{type(self).__name__}({self._lock}, {len(self._core.slab.claims(self._core.sleeping))})>"
 
     # What the standard library's own tests look at to see that nobody sleeps any more
 
     @property
     def _sleeping_count(self) -> _Count:
-        return _Count(len(self._core.slab.claims(self._core.waiting)))
+        return _Count(len(self._core.slab.claims(self._core.sleeping)))
 
     @property
     def _woken_count(self) -> _Count:
@@ -188,37 +207,80 @@ class _Count:
         return self._value
 
 
-# Locks of any kind. Those of multiprocessing, and ours, tell by `_semlock` who has them.
+# What a condition asks of its lock, for locks of each kind
 
 
-def _is_owned(lock: Any) -> bool:
+class _Holding:
+    """Any lock at all, taken for one that is not recursive."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+
+    def is_mine(self) -> bool:
+        """Whether this thread holds the lock; or somebody does, where the lock knows no better."""
+        if self._lock.acquire(False):
+            self._lock.release()
+            return False
+        return True
+
+    def release_all(self) -> Any:
+        """Release the lock, however often this thread has acquired it; returns what `acquire_again` wants."""
+        self._lock.release()
+
+    def acquire_again(self, state: Any) -> None:
+        """Hold the lock as before."""
+        self._lock.acquire()
+
+    def wake(self, slab: Slab, slots: list[int]) -> None:
+        """Ring the bells of sleepers that have been woken."""
+        for slot in slots:
+            slab.ring(slot)
+
+
+class _HoldingOfThreading(_Holding):
+    """A lock of `threading` that knows who holds it."""
+
+    def is_mine(self) -> bool:
+        return self._lock._is_owned()  # type: ignore[no-any-return]
+
+    def release_all(self) -> Any:
+        return self._lock._release_save()
+
+    def acquire_again(self, state: Any) -> None:
+        self._lock._acquire_restore(state)
+
+
+class _HoldingOfMultiprocessing(_Holding):
+    """A lock of `multiprocessing`."""
+
+    def is_mine(self) -> bool:
+        return self._lock._semlock._is_mine()  # type: ignore[no-any-return]
+
+    def release_all(self) -> int:
+        depth: int = self._lock._semlock._count()
+        for _ in range(depth):
+            self._lock.release()
+        return depth
+
+    def acquire_again(self, state: int) -> None:
+        for _ in range(state):
+            self._lock.acquire()
+
+
+class _HoldingOfOurs(_HoldingOfMultiprocessing):
+    """One of our own."""
+
+    def __init__(self, lock: Lock | RLock) -> None:
+        super().__init__(lock)
+        self.is_mine = lock._is_mine  # type: ignore[method-assign]
+        self.wake = lock._ring_on_release  # type: ignore[method-assign]
+
+
+def _holding(lock: Any) -> _Holding:
+    if isinstance(lock, (Lock, RLock)):
+        return _HoldingOfOurs(lock)
     if hasattr(lock, "_semlock"):
-        return lock._semlock._is_mine()  # type: ignore[no-any-return]
-    if hasattr(lock, "_is_owned"):
-        return lock._is_owned()  # type: ignore[no-any-return]
-    if lock.acquire(False):
-        lock.release()
-        return False
-    return True
-
-
-def _release_all(lock: Any) -> Any:
-    if isinstance(lock, Lock):
-        depth = 1
-    elif hasattr(lock, "_semlock"):
-        depth = lock._semlock._count()
-    elif hasattr(lock, "_release_save"):
-        return lock._release_save()
-    else:
-        depth = 1
-    for _ in range(depth):
-        lock.release()
-    return depth
-
-
-def _acquire_again(lock: Any, depth: Any) -> None:
-    if not hasattr(lock, "_semlock") and hasattr(lock, "_acquire_restore"):
-        lock._acquire_restore(depth)
-        return
-    for _ in range(depth):
-        lock.acquire()
+        return _HoldingOfMultiprocessing(lock)
+    if hasattr(lock, "_release_save"):
+        return _HoldingOfThreading(lock)
+    return _Holding(lock)

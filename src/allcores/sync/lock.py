@@ -166,6 +166,9 @@ class _Mutex(Shared):
         core = core_of(record, lambda record: _Core(record, self._is_recursive, is_new))
         self._core = core
         self._record = core.keeper.record
+        self._is_mine = core.keeper.is_mine
+        self._count = core.keeper.count
+        self._ring_on_release = core.keeper.ring_on_release
         if type(self).acquire in _ACQUIRES:  # unless a subclass has its own
             self.acquire = core.acquire  # type: ignore[method-assign]
             self.release = core.release  # type: ignore[method-assign]
@@ -222,12 +225,6 @@ class _Mutex(Shared):
     @property
     def _semlock(self) -> Any:
         return self
-
-    def _is_mine(self) -> bool:
-        return self._core.keeper.is_mine()  # type: ignore[no-any-return]
-
-    def _count(self) -> int:
-        return self._core.keeper.count()  # type: ignore[no-any-return]
 
     def _is_zero(self) -> bool:
         return self.locked()

@@ -10,7 +10,7 @@ with the last of them: there is no name to remove. It holds
 
     header | owners of chunks | claims | tickets | bells | records
 
-A claim has one writer, its slot's user, except where a class says otherwise. Stores are single words, which no
+A claim is written by its slot's user, and by others only where it is evidence that the user has left for them. Stores are single words, which no
 reader sees by halves. Records are never used again for another object; slots are, and the chunks of dead processes,
 unless a claim in them is still evidence for somebody.
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from allcores.sync.life import Identity
 
-__all__ = ["KIND", "Record", "Slab", "attach", "core_of", "new_record"]
+__all__ = ["KIND", "Record", "Slab", "attach", "core_of", "found_in", "new_record"]
 
 _MAGIC = 0x616C6C636F726531  # changes with the layout
 
@@ -72,15 +72,16 @@ class KIND:
     LOCK = 1  # holds the lock, or is about to try it, or has just given it back
     TRYING = 2  # is about to take a permit of a semaphore, or has just given it back
     PERMIT = 3  # has a permit, in a with block
-    WAITING = 4  # sleeps until it is woken
-    WOKEN = 5  # has been woken, and may not know yet
-    ARRIVED = 6  # waits in a barrier
-    PASSED = 7  # the barrier has let it pass, which it may not know yet
-    BROKEN = 8  # the barrier has broken, which it may not know yet
-    PARTY = 9  # has had to do with a barrier
+    WAITING = 4  # waits for an event
+    SLEEPING = 5  # sleeps in a condition
+    WOKEN = 6  # has been woken, and may not know yet
+    ARRIVED = 7  # waits in a barrier
+    PASSED = 8  # the barrier has let it pass, which it may not know yet
+    BROKEN = 9  # the barrier has broken, which it may not know yet
+    PARTY = 10  # has had to do with a barrier
 
-    #: Claims of the dead that somebody has still to act upon.
-    EVIDENCE = frozenset((TRYING, PERMIT, ARRIVED, PARTY))
+    #: Claims of the dead that somebody has still to act upon, or may be about to write to.
+    EVIDENCE = frozenset((TRYING, PERMIT, SLEEPING, ARRIVED, PARTY))
 
 
 class Slab:
@@ -200,15 +201,11 @@ class Slab:
 
     def claims(self, claim: int) -> list[int]:
         """The slots in which this claim stands now, of living and dead processes."""
-        data = self.raw[_CLAIMS : _CLAIMS + 4 * CHUNK * self.longs[_AT_CHUNKS]].tobytes()
-        pattern = claim.to_bytes(4, sys.byteorder)
-        found = []
-        at = data.find(pattern)
-        while at >= 0:
-            if not at & 3:
-                found.append(_FIRST_SLOT + (at >> 2))
-            at = data.find(pattern, at + 1)
-        return found
+        return found_in(self.snapshot(), claim)
+
+    def snapshot(self) -> bytes:
+        """All claims of this moment, for `found_in`; each slot is read once."""
+        return self.raw[_CLAIMS : _CLAIMS + 4 * CHUNK * self.longs[_AT_CHUNKS]].tobytes()
 
     def ticket_at(self, slot: int) -> int:
         """Where a slot's ticket, a number with which its user waits, is in `longs`."""
@@ -277,22 +274,19 @@ class Record:
     Attributes:
         slab: the slab; held by every record, and so kept.
         number: the record's number.
-        address: of its first semaphore.
-        word: where its words begin in `slab.words`; there are `WORDS` of them.
+        address: of its first semaphore; there are three.
+        word: where its words begin in `slab.words`; there are eight.
         byte: the same in `slab.raw`.
     """
 
     __slots__ = ("__weakref__", "address", "byte", "number", "slab", "word")
-
-    #: What is left of a record behind two semaphores.
-    WORDS = (_RECORD_SIZE - 2 * SEMAPHORE_SIZE) // 4
 
     def __init__(self, slab: Slab, number: int) -> None:
         at = slab.record_at(number)
         self.slab = slab
         self.number = number
         self.address = slab.address + at
-        self.byte = at + 2 * SEMAPHORE_SIZE
+        self.byte = at + 3 * SEMAPHORE_SIZE
         self.word = self.byte // 4
 
     def claim(self, kind: int) -> int:
@@ -300,11 +294,23 @@ class Record:
         return kind << 24 | self.number
 
     def semaphore(self, which: int, value: int | None, kind: int, maximum: int) -> Any:
-        """One of the record's two semaphores; it is given a value where the record is new."""
+        """One of the record's three semaphores; it is given a value where the record is new."""
         address = self.address + SEMAPHORE_SIZE * which
         if value is not None:
             init_semaphore(address, value)
         return counting(address, kind, maximum)
+
+
+def found_in(snapshot: bytes, claim: int) -> list[int]:
+    """The slots in which a claim stood when the snapshot was made."""
+    pattern = claim.to_bytes(4, sys.byteorder)
+    found = []
+    at = snapshot.find(pattern)
+    while at >= 0:
+        if not at & 3:
+            found.append(_FIRST_SLOT + (at >> 2))
+        at = snapshot.find(pattern, at + 1)
+    return found
 
 
 def _map(fd: int) -> mmap.mmap:

@@ -7,13 +7,17 @@ Such permits are claimed in a slot, in two steps, as the semaphore itself cannot
     enter: TRYING, take, PERMIT        exit: TRYING, post, look at the flags, unclaim
 
 A dead process that says PERMIT has had one, certainly: it is given back. One that says TRYING has died within a
-microsecond or so of taking or giving one, and may have had it or not. That can be told where *all* permits are taken
-by `with` blocks: of the first value, those that are neither there nor with somebody alive are lost. As for locks (see
-`keeper`), all this is not to be seen in one instant, so it is looked at behind the gate, with LOOK set, and believed
-only if no TRACE was left and the claims of the living were the same before and after.
+microsecond of taking or giving one, and may have had it or not. That is found by counting:
 
-Where `acquire` and `release` are called as well the semaphore is *mixed*, and there is no such sum. Then the permit
-of a process that dies while TRYING stays lost, if it had one. Never is there one too many.
+    permits at first - permits there now - those of blocks - those taken by `acquire` = lost
+
+For the last of these, a second semaphore counts `acquire` up, before it takes, and `release` down, after it has
+given and has left a trace. In between it counts one too many, so there may seem to be fewer lost than there are, but
+never more: at worst a permit stays lost, and never is there one too many. As for locks (see `keeper`) all this is not
+to be seen in one instant. So it is looked at behind the gate, with LOOK set, and believed only if nobody alive was
+TRYING, no TRACE was left, and the claims were the same before and after. The count is read before and after, and the
+greater one used: an `acquire` that was seen in the value has been counted before, and a `release` that hides that
+from the second reading has left its trace.
 """
 
 from __future__ import annotations
@@ -23,12 +27,19 @@ from collections.abc import Callable
 
 from allcores.engine.barrier import barrier
 from allcores.sync.keeper import SLICE
-from allcores.sync.memory import KIND, Record
+from allcores.sync.memory import KIND, Record, found_in
 from allcores.sync.native import SEMAPHORE, fence
 
 __all__ = ["PermitKeeper"]
 
 _RINGS = 1 << 20
+
+#: Where the count of permits taken by `acquire` begins; it may fall below, as `release` needs no `acquire`.
+_NONE_TAKEN = 1 << 30
+_MOST_TAKEN = (1 << 31) - 1
+
+#: How often to count again while some are under way between `acquire` and the count of it.
+_COUNTS = 20
 
 #: Seconds between two looks of those that do not sleep, but try and try again.
 _LOOK_PAUSE = 0.001
@@ -44,6 +55,7 @@ class PermitKeeper:
 
     Attributes:
         trying, permit: the claims.
+        taken: counts permits taken by `acquire` and not given back by `release`, from `_NONE_TAKEN`.
         flags: where its flags are, in `slab.words`; 0 if there is nothing to see to when a permit is given back.
     """
 
@@ -54,25 +66,28 @@ class PermitKeeper:
         self.trying = record.claim(KIND.TRYING)
         self.permit = record.claim(KIND.PERMIT)
         self.flags = record.word
-        self._bell = record.semaphore(1, 0 if value is not None else None, SEMAPHORE, _RINGS)
+        is_new = value is not None
+        self._bell = record.semaphore(1, 0 if is_new else None, SEMAPHORE, _RINGS)
+        self.taken = record.semaphore(2, _NONE_TAKEN if is_new else None, SEMAPHORE, _MOST_TAKEN)
         self._waiters = record.byte
         self._look = record.byte + 1
         self._trace = record.byte + 4
-        self._mixed = record.byte + 5
         self._first = record.word + 2
         self._looked = 0.0
+        self._undecided = 0
         if value is not None:
             self.slab.words[self._first] = value
 
-    def mix(self) -> None:
-        """From now on permits may be taken and given without a claim."""
-        if not self.slab.raw[self._mixed]:
-            with self.slab.gate:  # nobody is counting at this moment
-                self.slab.raw[self._mixed] = 1
-
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take a permit that belongs to nobody."""
-        return self._wait(lambda: 1 if self.semaphore.acquire(False) else 0, block, timeout) != 0
+        return self._wait(self._take, block, timeout) != 0
+
+    def _take(self) -> int:
+        self.taken.release()
+        if self.semaphore.acquire(False):
+            return 1
+        self.taken.acquire(False)
+        return 0
 
     def enter(self) -> int:
         """Take a permit for a `with` block; returns the slot that claims it."""
@@ -114,6 +129,11 @@ class PermitKeeper:
                 return slot
             self._bell.acquire(True, pause)
 
+    def value(self) -> int:
+        """How many permits there are, those of the dead included."""
+        self._give_back_and(lambda: 0)
+        return self.semaphore._get_value()  # type: ignore[no-any-return]
+
     # Those of the dead
 
     def _give_back_and(self, take: Callable[[], int]) -> int:
@@ -141,43 +161,50 @@ class PermitKeeper:
             if words[slot] == self.permit:
                 words[slot] = self.trying
                 self._post()
-        lost = 0 if self.slab.raw[self._mixed] else self._count_lost()
-        if lost is None:
-            return  # it cannot be told now
-        for _ in range(lost):
+        lost, is_certain = self._count_lost()
+        for _ in range(min(lost, len(dead))):
             self._post()
-        for slot in dead:
-            words[slot] = 0
+        self._undecided += 1
+        if is_certain or self._undecided > _COUNTS:
+            self._undecided = 0
+            for slot in dead:
+                words[slot] = 0
 
     def _post(self) -> None:
         self.semaphore.release()
         self._ring()
 
-    def _count_lost(self) -> int | None:
-        """How many permits are neither there nor with somebody alive; None when that cannot be told now."""
-        raw, slab = self.slab.raw, self.slab
+    def _count_lost(self) -> tuple[int, bool]:
+        """How many permits are neither there nor taken, and whether that is certain; at least so many are."""
+        raw = self.slab.raw
         raw[self._trace] = 0
         raw[self._look] = 1
         try:
             barrier()
-            before = self._living()
+            before = self._holders()
             barrier()
+            taken = self.taken._get_value()
             value = self.semaphore._get_value()
+            taken = max(taken, self.taken._get_value()) - _NONE_TAKEN
             barrier()
-            after = self._living()
+            after = self._holders()
             barrier()
-            if before is None or before != after or raw[self._trace] or raw[self._mixed]:
-                return None
-            return max(0, slab.words[self._first] - value - len(before))
+            if before is None or before != after or raw[self._trace]:
+                return 0, False
+            return max(0, self.slab.words[self._first] - value - len(before) - taken), taken == 0
         finally:
             raw[self._look] = 0
 
-    def _living(self) -> list[int] | None:
-        """Who alive has a permit; None while somebody is taking or giving one."""
+    def _holders(self) -> list[int] | None:
+        """Who has a permit in a block; None while somebody alive is taking or giving one.
+
+        Among them may be some that have died just now: theirs will be given back when they are found.
+        """
         slab = self.slab
-        if any(slab.alive(slot) for slot in slab.claims(self.trying)):
+        snapshot = slab.snapshot()  # one for both: between two, one might go from this claim to that, and not be seen
+        if any(slab.alive(slot) for slot in found_in(snapshot, self.trying)):
             return None
-        return [slot for slot in slab.claims(self.permit) if slab.alive(slot)]
+        return found_in(snapshot, self.permit)
 
     # Waking
 

@@ -39,25 +39,22 @@ def _paths(keeper: PermitKeeper) -> _Paths:
     pop, push = keeper.slab.free.pop, keeper.slab.free.append
     take, post = keeper.semaphore.acquire, keeper.semaphore.release
     acquire_slowly, enter_slowly = keeper.acquire, keeper.enter
+    count, uncount = keeper.taken.release, keeper.taken.acquire
     see_to_flags = keeper.see_to_flags
     entered: list[int] = []  # the claims of this process's blocks; permits are all alike
-    is_mixed = False
 
     def acquire(block: bool = True, timeout: float | None = None) -> bool:
-        nonlocal is_mixed
-        if not is_mixed:
-            keeper.mix()
-            is_mixed = True
-        return take(False) or acquire_slowly(block, timeout)  # type: ignore[no-any-return]
+        count()
+        if take(False):
+            return True
+        uncount(False)
+        return acquire_slowly(block, timeout)
 
     def release() -> None:
-        nonlocal is_mixed
-        if not is_mixed:
-            keeper.mix()
-            is_mixed = True
         post()
         if words[flags]:
             see_to_flags()
+        uncount(False)
 
     def enter() -> bool:
         try:
@@ -170,7 +167,7 @@ class Semaphore(Shared):
 
     def get_value(self) -> int:
         """How many permits there are now."""
-        return self._core.keeper.semaphore._get_value()  # type: ignore[no-any-return]
+        return self._core.keeper.value()  # type: ignore[no-any-return]
 
     def locked(self) -> bool:
         """Whether there is no permit to be had now."""

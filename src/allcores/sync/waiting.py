@@ -37,6 +37,7 @@ class Berth:
     Args:
         slab: where the slot is.
         claim: what is put into it.
+        ticket: a number that goes with it.
 
     Attributes:
         slot: where the claim is, in ``slab.words``.
@@ -44,13 +45,14 @@ class Berth:
 
     __slots__ = ("_bell", "_is_kept", "_slab", "slot")
 
-    def __init__(self, slab: Slab, claim: int) -> None:
+    def __init__(self, slab: Slab, claim: int, ticket: int = 0) -> None:
         self._slab = slab
         self._is_kept = False
         self.slot = slab.slot()
         self._bell = slab.bell(self.slot)
         while self._bell.acquire(False):
             pass  # rings for who had the slot before
+        slab.longs[slab.ticket_at(self.slot)] = ticket
         slab.words[self.slot] = claim
         fence()  # whoever wakes others from now on sees the claim
 
