@@ -46,6 +46,7 @@ _OURS = {
     "MemoryLimitExceeded": "allcores.errors",
     "Pool": "allcores.pool",
     "PoolBroken": "allcores.errors",
+    "Process": "allcores.process",
     "RLock": "allcores.sync",
     "RemoteError": "allcores.errors",
     "RemoteTraceback": "multiprocessing.pool",

@@ -7,6 +7,7 @@
       RemoteError                   stands in for an exception that cannot be rebuilt here
     multiprocessing.TimeoutError, TimeoutError
       TaskTimeout                   a task ran longer than its `timeout`
+      ResultTimeout                 the result of a process was not there in time
     RuntimeWarning
       LockRecovered                 a lock was taken over from a holder that has died; a warning
 
@@ -28,6 +29,7 @@ __all__ = [
     "MemoryLimitExceeded",
     "PoolBroken",
     "RemoteError",
+    "ResultTimeout",
     "TaskTimeout",
     "WorkerDied",
     "maybe_encoding_error",
@@ -115,6 +117,10 @@ class TaskTimeout(_MultiprocessingTimeout, TimeoutError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ResultTimeout(_MultiprocessingTimeout, TimeoutError):
+    """The result of a process was not there in time; the process runs on."""
 
 
 class LockRecovered(RuntimeWarning):

@@ -24,14 +24,14 @@ from collections import ChainMap
 import cloudpickle
 
 from allcores.engine.channel import MADE_MAIN
-from allcores.engine.descriptors import Parcel, Spawning, answering
+from allcores.engine.descriptors import Enclosing, Parcel, Spawning, answering
 from allcores.engine.functions import global_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["dumps_by_value", "dumps_for_worker"]
+__all__ = ["dumps_by_value", "dumps_enclosing", "dumps_for_child", "dumps_for_worker"]
 
 _MAINS = ("__main__", "__mp_main__")
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes)
@@ -54,6 +54,32 @@ def dumps_by_value(value: Any) -> bytes:
         return file.getvalue()
 
 
+def dumps_enclosing(value: Any, enclosing: Enclosing) -> bytes:
+    """Pickle a value that goes to the program together with descriptors.
+
+    Args:
+        value: anything.
+        enclosing: gathers the descriptors.
+
+    Raises:
+        Exception: whatever the value raises when it cannot be pickled.
+    """
+    return _dumps(value, enclosing, _PicklerWithReducers)
+
+
+def dumps_for_child(value: Any, starting: Any) -> bytes:
+    """Pickle a value that goes to a process which is being started, what it cannot import included.
+
+    Args:
+        value: anything.
+        starting: the `Popen` object of `multiprocessing` that starts it, which takes descriptors along.
+
+    Raises:
+        Exception: whatever the value raises when it cannot be pickled.
+    """
+    return _dumps(value, starting, _Pickler)
+
+
 def dumps_for_worker(value: Any) -> bytes:
     """Pickle a value that goes to a worker, functions and classes that it cannot import included.
 
@@ -66,32 +92,42 @@ def dumps_for_worker(value: Any) -> bytes:
     Raises:
         Exception: whatever the value raises when it cannot be pickled.
     """
+    spawning = Spawning()
+    data = _dumps(value, spawning, _Pickler)
+    if not spawning.kept:
+        return data
+    parcel = Parcel(data)
+    parcel.kept = spawning.kept
+    return parcel
+
+
+def _dumps(value: Any, starting: Any, pickler: type[cloudpickle.CloudPickler]) -> bytes:
     from multiprocessing import context
 
     # context.set_spawning_popen is what Popen itself calls; it is how stdlib objects know that the reader is a
     # process of this program.
     outer = context.get_spawning_popen()
-    spawning = Spawning()
-    context.set_spawning_popen(spawning)  # type: ignore[arg-type]
+    context.set_spawning_popen(starting)
     try:
         with io.BytesIO() as file:
-            _Pickler(file).dump(value)
-            if not spawning.kept:
-                return file.getvalue()
-            parcel = Parcel(file.getvalue())
-            parcel.kept = spawning.kept
-            return parcel
+            pickler(file).dump(value)
+            return file.getvalue()
     finally:
         context.set_spawning_popen(outer)
 
 
-class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+class _PicklerWithReducers(cloudpickle.CloudPickler):  # type: ignore[misc]
     def __init__(self, file: io.BytesIO) -> None:
         if "multiprocessing.reduction" in sys.modules:  # how connections and shared memory are pickled
             reducers = sys.modules["multiprocessing.reduction"].ForkingPickler._extra_reducers
             # Before __init__, which looks it up once and for all.
             self.dispatch_table = ChainMap(reducers, cloudpickle.CloudPickler.dispatch_table)
         super().__init__(file, protocol=5)
+
+
+class _Pickler(_PicklerWithReducers):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file)
         self._namespaces = []
         for name in _MAINS:
             module = sys.modules.get(name)

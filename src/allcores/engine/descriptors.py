@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Parcel", "Passed", "Spawning", "answering", "is_answering"]
+__all__ = ["Enclosing", "Parcel", "Passed", "Spawning", "answering", "is_answering"]
 
 _here = threading.local()
 
@@ -104,3 +104,46 @@ def answering() -> Iterator[None]:
 def is_answering() -> bool:
     """Whether what is being pickled goes from this process, a worker, to the program that it works for."""
     return getattr(_here, "answering", False)
+
+
+class Enclosing:
+    """Stands where `multiprocessing` expects the process that is being spawned; descriptors go beside the pickle.
+
+    Attributes:
+        fds: the descriptors, to be sent together with the pickle.
+    """
+
+    def __init__(self) -> None:
+        self.fds: list[int] = []
+
+    def duplicate_for_child(self, fd: int) -> int:
+        self.fds.append(fd)
+        return len(self.fds) - 1
+
+    def DupFd(self, position: int) -> Any:
+        return _Enclosed(position)
+
+    @staticmethod
+    @contextmanager
+    def opened(fds: list[int]) -> Iterator[None]:
+        """While this thread loads a pickle that has come with these descriptors; those not taken are closed."""
+        outer = getattr(_here, "enclosed", None)
+        _here.enclosed = enclosed = list(fds)
+        try:
+            yield
+        finally:
+            _here.enclosed = outer
+            for fd in enclosed:
+                if fd >= 0:
+                    os.close(fd)
+
+
+class _Enclosed:
+    def __init__(self, position: int) -> None:
+        self._position = position
+
+    def detach(self) -> int:
+        """The descriptor, which is the caller's from now on."""
+        fd: int = _here.enclosed[self._position]
+        _here.enclosed[self._position] = -1
+        return fd

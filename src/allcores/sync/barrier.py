@@ -57,11 +57,18 @@ class _Core:
             return
         from multiprocessing import util
 
-        slab = self.slab
-        self._part = slot = slab.slot()
-        slab.words[slot] = self.party
-        # At the end of the process, or when nothing here knows the barrier any more.
-        util.Finalize(self, _leave, (slab, slot, slab.lives.me), exitpriority=0)
+        self._part = self.slab.slot()
+        self.slab.words[self._part] = self.party
+        self._leave_in_time()
+        # A child of multiprocessing forgets, as it begins, what is to be done at its end; this is asked after that.
+        util.register_after_fork(self, _Core._leave_in_time)
+
+    def _leave_in_time(self) -> None:
+        """Be a party until the end of the process, or until nothing here knows the barrier any more."""
+        from multiprocessing import util
+
+        if self._part:
+            util.Finalize(self, _leave, (self.slab, self._part, self.slab.lives.me), exitpriority=0)
 
     def forked(self) -> None:
         self._part = 0
@@ -89,9 +96,7 @@ class Barrier(Shared):
         ValueError: `parties` is less than 1.
     """
 
-    def __init__(
-        self, parties: int, action: Callable[[], object] | None = None, timeout: float | None = None
-    ) -> None:
+    def __init__(self, parties: int, action: Callable[[], object] | None = None, timeout: float | None = None) -> None:
         if parties < 1:
             raise ValueError("parties must be > 0")
         self._set_up(new_record(), RLock(), parties, action, timeout)

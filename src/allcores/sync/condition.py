@@ -83,7 +83,7 @@ class Condition(Shared):
     @property
     def recovered(self) -> bool:
         """Whether this process has the condition's lock from a holder that has died with it; see `Lock.recovered`."""
-        return getattr(self._lock, "recovered", False)
+        return bool(getattr(self._lock, "recovered", False))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Release the lock, sleep until notified, and acquire the lock again.
@@ -114,7 +114,7 @@ class Condition(Shared):
                     self.notify()  # what this thread was woken for is still to be done
                 raise
             self._acquire_again(depth, berth)
-            return berth.claim == core.woken
+            return bool(berth.claim == core.woken)
 
     def _acquire_again(self, depth: Any, berth: Berth) -> None:
         try:

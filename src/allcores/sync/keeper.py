@@ -192,16 +192,14 @@ class LockKeeper:
         raw[self._trace] = 0
         raw[self._look] = 1
         try:
-            for is_disproved in (
-                lambda: self._is_claimed(mine),
-                lambda: not self.semaphore._is_zero(),
-                lambda: self._is_claimed(mine),
-                lambda: raw[self._trace],
-            ):
-                barrier()
-                if is_disproved():
-                    return False
-            return True
+            barrier()
+            is_disproved = self._is_claimed(mine)
+            barrier()
+            is_disproved = is_disproved or not self.semaphore._is_zero()
+            barrier()
+            is_disproved = is_disproved or self._is_claimed(mine)
+            barrier()
+            return not is_disproved and not raw[self._trace]
         finally:
             raw[self._look] = 0
 
@@ -299,7 +297,7 @@ class LockKeeper:
 
     def count(self) -> int:
         """How often the thread that holds the lock has acquired it, if that is one of this process."""
-        return self._depth if self.is_adopted else self.semaphore._count()  # type: ignore[no-any-return]
+        return self._depth if self.is_adopted else self.semaphore._count()
 
     def forked(self) -> None:
         """In a forked child: it is the parent that holds the lock, if anybody does."""

@@ -10,9 +10,9 @@ with the last of them: there is no name to remove. It holds
 
     header | owners of chunks | claims | tickets | bells | records
 
-A claim is written by its slot's user, and by others only where it is evidence that the user has left for them. Stores are single words, which no
-reader sees by halves. Records are never used again for another object; slots are, and the chunks of dead processes,
-unless a claim in them is still evidence for somebody.
+A claim is written by its slot's user, and by others only where it is evidence that the user has left for them.
+Stores are single words, which no reader sees by halves. Records are never used again for another object; slots are,
+and the chunks of dead processes, unless a claim in them is still evidence for somebody.
 
 The memory is touched as it is needed: a first lock costs five pages.
 """
@@ -314,11 +314,11 @@ def found_in(snapshot: bytes, claim: int) -> list[int]:
 
 
 def _map(fd: int) -> mmap.mmap:
-    # Before 3.13 the mapping keeps a descriptor of its own.
-    return mmap.mmap(fd, _SIZE, trackfd=False) if sys.version_info >= (3, 13) else mmap.mmap(fd, _SIZE)
+    options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # else it keeps one of its own
+    return mmap.mmap(fd, _SIZE, **options)
 
 
-def _address(memory: mmap.mmap) -> int:
+def _address(memory: Any) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(memory))
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "fence",
     "init_semaphore",
     "is_supported",
+    "most_permits",
     "post",
 ]
 
@@ -58,8 +59,8 @@ def is_supported() -> bool:
     try:
         if not (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc"):
             return False
-        from _multiprocessing import SemLock  # noqa: F401
-    except (ValueError, ImportError):
+        _semlock()
+    except (ValueError, ImportError, AttributeError):
         return False
     return True
 
@@ -92,11 +93,20 @@ def post(address: int) -> None:
     _functions().sem_post(address)
 
 
+def most_permits() -> int:
+    """The greatest value that a semaphore can have."""
+    return int(_semlock().SEM_VALUE_MAX)
+
+
 def counting(address: int, kind: int, maximum: int) -> Any:
     """A `SemLock` for the semaphore at an address; `kind` is `RECURSIVE` or `SEMAPHORE`."""
-    from _multiprocessing import SemLock
+    return _semlock()._rebuild(address, kind, maximum, None)
 
-    return SemLock._rebuild(address, kind, maximum, None)
+
+def _semlock() -> Any:
+    import _multiprocessing  # type: ignore[import-not-found]
+
+    return _multiprocessing.SemLock
 
 
 def fence() -> None:

@@ -1,4 +1,4 @@
-"""`Semaphore` and `BoundedSemaphore`: those of `multiprocessing`, whose `with` blocks give back what the dead have taken.
+"""`Semaphore`, `BoundedSemaphore`: those of `multiprocessing`, whose `with` blocks give back what the dead have taken.
 
 What is here is the ordinary case; what happens otherwise is in `permits`.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from allcores.sync.memory import Record, core_of, new_record
+from allcores.sync.native import most_permits
 from allcores.sync.permits import PermitKeeper
 from allcores.sync.travel import Shared
 
@@ -110,13 +111,13 @@ class Semaphore(Shared):
     """
 
     def __init__(self, value: int = 1) -> None:
-        self._start(value, _most())
+        self._start(value, most_permits())
 
     def _start(self, value: int, maximum: int) -> None:
         if not isinstance(value, int):
             raise TypeError(f"a semaphore's value must be a whole number, not {value!r}")
-        if not 0 <= value <= _most():
-            raise ValueError(f"a semaphore's value must be from 0 to {_most()}, not {value}")
+        if not 0 <= value <= most_permits():
+            raise ValueError(f"a semaphore's value must be from 0 to {most_permits()}, not {value}")
         self._set_up(new_record(), value, maximum)
 
     def _set_up(self, record: Record, value: int | None, maximum: int) -> None:
@@ -193,9 +194,3 @@ class BoundedSemaphore(Semaphore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}(value={self.get_value()}, maxvalue={self._maximum})>"
-
-
-def _most() -> int:
-    from _multiprocessing import SemLock
-
-    return SemLock.SEM_VALUE_MAX  # type: ignore[no-any-return]

@@ -65,7 +65,7 @@ def _handle(slab: Slab, what: object) -> Any:
         )
     handle = slab.passports.get(starting)
     if handle is None:
-        handle = slab.passports[starting] = reduction.DupFd(slab.fd)  # type: ignore[attr-defined]
+        handle = slab.passports[starting] = reduction.DupFd(slab.fd)
     return handle
 
 

@@ -11,11 +11,11 @@ import signal
 import socket
 import sys
 import threading
-import types
 from collections.abc import Sequence
 
 from allcores.engine.barrier import register
-from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, MADE_MAIN, PRINTED
+from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, PRINTED
+from allcores.engine.main_module import make_main
 from allcores.engine.worker import Worker
 
 TYPE_CHECKING = False
@@ -84,12 +84,7 @@ class Surroundings:
         # A relative entry, '' among them, means the folder that the program is in.
         sys.path[:] = self.path
         sys.argv[:] = self.argv
-        # The user's main module is never imported. What of it travels by value is put into this one.
-        main = types.ModuleType("__main__")
-        main.__dict__.update({"__builtins__": __builtins__, MADE_MAIN: True})
-        if self.main_file is not None:
-            main.__file__ = self.main_file
-        sys.modules["__main__"] = main
+        make_main(self.main_file)  # the user's is never imported
 
 
 def prctl(option: int, value: int) -> None:
