@@ -100,7 +100,7 @@ class Process(multiprocessing.context.Process):
         return super()._bootstrap(*args, **kwargs)  # type: ignore[misc, no-any-return]
 
     def _join_barriers(self) -> None:
-        """Barriers count a process among their parties when they are unpickled in it; but here they may be inherited."""
+        """Barriers count a process as a party when they are unpickled in it; those that it has inherited are told."""
         module = sys.modules.get("allcores.sync.barrier")
         if module is not None:
             for value in (*self._args, *self._kwargs.values()):

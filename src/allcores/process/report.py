@@ -13,6 +13,7 @@ import pickle
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from traceback import print_exc
 from types import TracebackType
 
@@ -125,11 +126,11 @@ class Outcome:
         self._value: Any = None
         self._is_settled = False
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
         self._socket.close()
         if self._message is not None:
             for fd in self._message[1]:
-                os.close(fd)
+                close(fd)
 
     def fileno(self) -> int:
         """A descriptor that is readable once there is an outcome."""

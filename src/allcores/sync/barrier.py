@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import BrokenBarrierError
 
+from allcores.sync.claims import Kind
 from allcores.sync.lock import RLock
-from allcores.sync.memory import KIND, Record, core_of, new_record
+from allcores.sync.records import Record, core_of, new_record
 from allcores.sync.travel import Shared
 from allcores.sync.waiting import Berth, deadline_of
 
@@ -43,10 +44,10 @@ class _Core:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.slab = record.slab
-        self.arrived = record.claim(KIND.ARRIVED)
-        self.passed = record.claim(KIND.PASSED)
-        self.broken = record.claim(KIND.BROKEN)
-        self.party = record.claim(KIND.PARTY)
+        self.arrived = record.claim(Kind.ARRIVED)
+        self.passed = record.claim(Kind.PASSED)
+        self.broken = record.claim(Kind.BROKEN)
+        self.party = record.claim(Kind.PARTY)
         self.is_broken = record.word
         self.round = record.byte // 8 + 1
         self._part = 0

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from allcores.sync.claims import Kind
 from allcores.sync.lock import Lock, RLock
-from allcores.sync.memory import KIND, Record, Slab, core_of, new_record
+from allcores.sync.memory import Slab
+from allcores.sync.records import Record, core_of, new_record
 from allcores.sync.travel import Shared
 from allcores.sync.waiting import Berth, deadline_of
 
@@ -33,8 +35,8 @@ class _Core:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.slab = record.slab
-        self.sleeping = record.claim(KIND.SLEEPING)
-        self.woken = record.claim(KIND.WOKEN)
+        self.sleeping = record.claim(Kind.SLEEPING)
+        self.woken = record.claim(Kind.WOKEN)
         self.last_ticket = record.byte // 8
         self.sleepers = record.word + 2
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from allcores.sync.memory import KIND, Record, core_of, new_record
+from allcores.sync.claims import Kind
 from allcores.sync.native import fence
+from allcores.sync.records import Record, core_of, new_record
 from allcores.sync.travel import Shared
 from allcores.sync.waiting import Berth, deadline_of
 
@@ -33,7 +34,7 @@ class _Core:
         self.slab = record.slab
         self.flag = record.word
         self.generation = record.byte // 8 + 1
-        self.claim = record.claim(KIND.WAITING)
+        self.claim = record.claim(Kind.WAITING)
 
     def forked(self) -> None:
         pass

@@ -41,8 +41,10 @@ from threading import get_ident
 
 from allcores.engine.barrier import barrier
 from allcores.errors import LockRecovered
-from allcores.sync.memory import KIND, Record, Slab
+from allcores.sync.claims import Kind
+from allcores.sync.memory import Slab
 from allcores.sync.native import RECURSIVE, SEMAPHORE, fence, post
+from allcores.sync.records import Record
 
 __all__ = ["ADOPTED", "SLICE", "LockKeeper"]
 
@@ -85,7 +87,7 @@ class LockKeeper:
         self.record = record
         self.is_recursive = is_recursive
         self.semaphore = record.semaphore(0, 1 if is_new else None, RECURSIVE if is_recursive else SEMAPHORE, 1)
-        self.claim = record.claim(KIND.LOCK)
+        self.claim = record.claim(Kind.LOCK)
         self.flags = record.word
         self.adopted = 0
         self.is_quiet = False

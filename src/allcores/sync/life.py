@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
 
-__all__ = ["UNKNOWN", "Identity", "Lives", "own_identity"]
+__all__ = ["UNKNOWN", "Identity", "Lives", "own_identity", "pid_of"]
 
 #: Process id and start time in one number (see `_pack`), and the namespaces in which they mean something.
 Identity = tuple[int, int]
@@ -80,9 +81,9 @@ class Lives:
         self._watched: dict[Identity, tuple[int, select.poll]] = {}
         self._dead: set[Identity] = set()
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
         for fd, _ in self._watched.values():
-            os.close(fd)
+            close(fd)
 
     def alive(self, identity: Identity) -> bool:
         """Whether a process lives; one of which nothing can be told does.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from allcores.sync.keeper import LockKeeper
-from allcores.sync.memory import Record, core_of, new_record
+from allcores.sync.records import Record, core_of, new_record
 from allcores.sync.travel import Shared
 
 TYPE_CHECKING = False

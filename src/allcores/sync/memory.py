@@ -23,11 +23,11 @@ import ctypes
 import mmap
 import os
 import sys
-import threading
 import weakref
 from collections.abc import Callable
 
 from allcores.engine.barrier import register
+from allcores.sync.claims import EVIDENCE, kind_of
 from allcores.sync.life import Lives, own_identity, pid_of
 from allcores.sync.native import GATE_SIZE, SEMAPHORE, SEMAPHORE_SIZE, Gate, counting, init_semaphore, post
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from allcores.sync.life import Identity
 
-__all__ = ["KIND", "Record", "Slab", "attach", "core_of", "found_in", "new_record"]
+__all__ = ["Slab"]
 
 _MAGIC = 0x616C6C636F726531  # changes with the layout
 
@@ -63,25 +63,6 @@ _FIRST_OWNER = _OWNERS // 8
 
 #: Once there are this many chunks, those of the dead are looked for before a new one is begun.
 _MANY_CHUNKS = 32
-
-
-class KIND:
-    """What a claim says; the number stands above the record's in the claim. Below 64, so that a claim stays a small
-    integer for Python, whose stores cost half as much."""
-
-    LOCK = 1  # holds the lock, or is about to try it, or has just given it back
-    TRYING = 2  # is about to take a permit of a semaphore, or has just given it back
-    PERMIT = 3  # has a permit, in a with block
-    WAITING = 4  # waits for an event
-    SLEEPING = 5  # sleeps in a condition
-    WOKEN = 6  # has been woken, and may not know yet
-    ARRIVED = 7  # waits in a barrier
-    PASSED = 8  # the barrier has let it pass, which it may not know yet
-    BROKEN = 9  # the barrier has broken, which it may not know yet
-    PARTY = 10  # has had to do with a barrier
-
-    #: Claims of the dead that somebody has still to act upon, or may be about to write to.
-    EVIDENCE = frozenset((TRYING, PERMIT, SLEEPING, ARRIVED, PARTY))
 
 
 class Slab:
@@ -115,8 +96,8 @@ class Slab:
         self._next_record = 0
         self._lives: Lives | None = None
 
-    def __del__(self) -> None:
-        os.close(self.fd)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.fd)
 
     @classmethod
     def make(cls) -> Slab:
@@ -136,6 +117,22 @@ class Slab:
         slab.longs[_AT_TOKEN] = slab.token
         slab.longs[_AT_CHUNKS] = 1  # slot 0 is nobody's, so that 0 can mean none
         slab.longs[_AT_MAGIC] = _MAGIC
+        return slab
+
+    @classmethod
+    def open(cls, fd: int, token: int) -> Slab:
+        """One that another process has made.
+
+        Raises:
+            OSError: what the descriptor stands for is something else.
+        """
+        try:
+            slab = cls(fd, token)
+        except ValueError as error:
+            raise OSError(f"what has come in the place of a lock's memory is something else: {error}") from error
+        if (slab.longs[_AT_MAGIC], slab.longs[_AT_TOKEN]) != (_MAGIC, token):
+            raise OSError("what has come in the place of a lock's memory is something else")
+        slab._next_record = _RECORDS  # who has made it fills it
         return slab
 
     # Records
@@ -197,15 +194,27 @@ class Slab:
 
     def _is_evidence(self, number: int) -> bool:
         first = _FIRST_SLOT + CHUNK * number
-        return any(claim >> 24 in KIND.EVIDENCE for claim in self.words[first : first + CHUNK])
+        return any(kind_of(claim) in EVIDENCE for claim in self.words[first : first + CHUNK])
 
     def claims(self, claim: int) -> list[int]:
         """The slots in which this claim stands now, of living and dead processes."""
-        return found_in(self.snapshot(), claim)
+        return self.found(self.snapshot(), claim)
 
     def snapshot(self) -> bytes:
-        """All claims of this moment, for `found_in`; each slot is read once."""
+        """All claims of this moment, for `found`; each slot is read once."""
         return self.raw[_CLAIMS : _CLAIMS + 4 * CHUNK * self.longs[_AT_CHUNKS]].tobytes()
+
+    @staticmethod
+    def found(snapshot: bytes, claim: int) -> list[int]:
+        """The slots in which a claim stood when the snapshot was made."""
+        pattern = claim.to_bytes(4, sys.byteorder)
+        slots = []
+        at = snapshot.find(pattern)
+        while at >= 0:
+            if not at & 3:
+                slots.append(_FIRST_SLOT + (at >> 2))
+            at = snapshot.find(pattern, at + 1)
+        return slots
 
     def ticket_at(self, slot: int) -> int:
         """Where a slot's ticket, a number with which its user waits, is in `longs`."""
@@ -268,51 +277,6 @@ class Slab:
             core.forked()
 
 
-class Record:
-    """One object's place in a slab.
-
-    Attributes:
-        slab: the slab; held by every record, and so kept.
-        number: the record's number.
-        address: of its first semaphore; there are three.
-        word: where its words begin in `slab.words`; there are eight.
-        byte: the same in `slab.raw`.
-    """
-
-    __slots__ = ("__weakref__", "address", "byte", "number", "slab", "word")
-
-    def __init__(self, slab: Slab, number: int) -> None:
-        at = slab.record_at(number)
-        self.slab = slab
-        self.number = number
-        self.address = slab.address + at
-        self.byte = at + 3 * SEMAPHORE_SIZE
-        self.word = self.byte // 4
-
-    def claim(self, kind: int) -> int:
-        """The claim of this kind on this record."""
-        return kind << 24 | self.number
-
-    def semaphore(self, which: int, value: int | None, kind: int, maximum: int) -> Any:
-        """One of the record's three semaphores; it is given a value where the record is new."""
-        address = self.address + SEMAPHORE_SIZE * which
-        if value is not None:
-            init_semaphore(address, value)
-        return counting(address, kind, maximum)
-
-
-def found_in(snapshot: bytes, claim: int) -> list[int]:
-    """The slots in which a claim stood when the snapshot was made."""
-    pattern = claim.to_bytes(4, sys.byteorder)
-    found = []
-    at = snapshot.find(pattern)
-    while at >= 0:
-        if not at & 3:
-            found.append(_FIRST_SLOT + (at >> 2))
-        at = snapshot.find(pattern, at + 1)
-    return found
-
-
 def _map(fd: int) -> mmap.mmap:
     options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}  # else it keeps one of its own
     return mmap.mmap(fd, _SIZE, **options)
@@ -323,78 +287,3 @@ def _address(memory: Any) -> int:
 
 
 assert _GATE + GATE_SIZE <= _OWNERS
-
-#: The slabs that this process knows, by token. They live as long as anything in them is referred to.
-_known: weakref.WeakValueDictionary[int, Slab] = weakref.WeakValueDictionary()
-_lock = threading.RLock()
-_current: weakref.ref[Slab] | None = None
-
-
-def new_record() -> Record:
-    """A place for a new object."""
-    global _current
-    with _lock:
-        slab = _current() if _current is not None else None
-        number = slab.take_record() if slab is not None else None
-        if slab is None or number is None:
-            slab = Slab.make()
-            _known[slab.token] = slab
-            _current = weakref.ref(slab)
-            number = slab.take_record()
-            assert number is not None
-        return Record(slab, number)
-
-
-def core_of(record: Record, make: Callable[[Record], Any]) -> Any:
-    """What this process keeps of an object, made where it has nothing of it yet: copies of a lock share it.
-
-    Args:
-        record: the object's place.
-        make: makes the core; it must take a weak reference, and have a method ``forked``.
-    """
-    with _lock:
-        core = record.slab.cores.get(record.number)
-        if core is None:
-            core = record.slab.cores[record.number] = make(record)
-        return core
-
-
-def attach(token: int, detach: Any) -> Slab:
-    """The slab with this token.
-
-    Args:
-        token: as it was pickled.
-        detach: opens the slab's descriptor in this process.
-
-    Raises:
-        OSError: the memory is gone, with the process that it came from.
-    """
-    with _lock:
-        slab = _known.get(token)
-        if slab is None:
-            try:
-                fd = detach()
-            except OSError as error:
-                raise OSError(
-                    error.errno, "a lock, semaphore or the like is gone: the process that has sent it has ended"
-                ) from error
-            try:
-                slab = Slab(fd, token)
-            except ValueError as error:
-                raise OSError(f"what has come in the place of a lock's memory is something else: {error}") from error
-            if (slab.longs[_AT_MAGIC], slab.longs[_AT_TOKEN]) != (_MAGIC, token):
-                raise OSError("what has come in the place of a lock's memory is something else")
-            slab._next_record = _RECORDS  # who has made it fills it
-            _known[token] = slab
-        return slab
-
-
-def _forked() -> None:
-    global _lock, _current
-    _lock = threading.RLock()
-    _current = None
-    for slab in list(_known.values()):
-        slab.forked()
-
-
-os.register_at_fork(after_in_child=_forked)

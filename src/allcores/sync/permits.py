@@ -26,9 +26,10 @@ import time
 from collections.abc import Callable
 
 from allcores.engine.barrier import barrier
+from allcores.sync.claims import Kind
 from allcores.sync.keeper import SLICE
-from allcores.sync.memory import KIND, Record, found_in
 from allcores.sync.native import SEMAPHORE, fence
+from allcores.sync.records import Record
 
 __all__ = ["PermitKeeper"]
 
@@ -63,8 +64,8 @@ class PermitKeeper:
         self.slab = record.slab
         self.record = record
         self.semaphore = record.semaphore(0, value, SEMAPHORE, maximum)
-        self.trying = record.claim(KIND.TRYING)
-        self.permit = record.claim(KIND.PERMIT)
+        self.trying = record.claim(Kind.TRYING)
+        self.permit = record.claim(Kind.PERMIT)
         self.flags = record.word
         is_new = value is not None
         self._bell = record.semaphore(1, 0 if is_new else None, SEMAPHORE, _RINGS)
@@ -202,9 +203,9 @@ class PermitKeeper:
         """
         slab = self.slab
         snapshot = slab.snapshot()  # one for both: between two, one might go from this claim to that, and not be seen
-        if any(slab.alive(slot) for slot in found_in(snapshot, self.trying)):
+        if any(slab.alive(slot) for slot in slab.found(snapshot, self.trying)):
             return None
-        return found_in(snapshot, self.permit)
+        return slab.found(snapshot, self.permit)
 
     # Waking
 

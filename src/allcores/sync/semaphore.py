@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from allcores.sync.memory import Record, core_of, new_record
 from allcores.sync.native import most_permits
 from allcores.sync.permits import PermitKeeper
+from allcores.sync.records import Record, core_of, new_record
 from allcores.sync.travel import Shared
 
 TYPE_CHECKING = False

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from allcores.engine.descriptors import Passed, is_answering
-from allcores.sync.memory import Record, Slab, attach
+from allcores.sync.memory import Slab
+from allcores.sync.records import Record, attach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
