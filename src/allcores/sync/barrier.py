@@ -7,6 +7,7 @@ barrier breaks as well.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from threading import BrokenBarrierError
 
@@ -24,6 +25,10 @@ __all__ = ["Barrier"]
 
 #: Seconds that a party sleeps at most before it looks whether the others live.
 _NAP = 0.01
+
+#: Seconds that those who wait give a party that has died before it arrived to be replaced by another process.
+#: Arbitrary: long enough for a process to be started, short enough that nobody takes it for a hang.
+_GRACE = 1.0
 
 
 class _Core:
@@ -84,9 +89,10 @@ def _leave(slab: Any, slot: int, me: object) -> None:
 class Barrier(Shared):
     """A place where a number of processes or threads wait for each other: `multiprocessing.Barrier`.
 
-    It can be passed to tasks of a pool and to processes. If a process dies that waits in it, has waited in it, or to
-    which it was passed, the others get a `BrokenBarrierError` instead of waiting for ever. One that comes to its end
-    in good order is no party any more, and neither is one that has dropped the barrier.
+    It can be passed to tasks of a pool and to processes. If a process dies that waits in it, the others get a
+    `BrokenBarrierError` at once. If one dies that has waited in it before, or to which it was passed, they get it when
+    they have waited a second for another one in its place. One that comes to its end in good order is no party any
+    more, and neither is one that has dropped the barrier.
 
     Args:
         parties: how many have to arrive.
@@ -105,7 +111,7 @@ class Barrier(Shared):
     def _set_up(
         self, record: Record, lock: RLock, parties: int, action: Callable[[], object] | None, timeout: float | None
     ) -> None:
-        self._core = core_of(record, _Core)
+        self._core: _Core = core_of(record, _Core)
         self._record = self._core.record
         self._lock = lock
         lock._be_quiet()  # the barrier breaks, which says it all
@@ -147,7 +153,7 @@ class Barrier(Shared):
         deadline = deadline_of(self._timeout if timeout is None else timeout)
         self.take_part()
         with self._lock:
-            if self.broken or self._is_bereft():
+            if self.broken or self._has_lost_one(False):
                 self._break()
                 raise BrokenBarrierError
             others = core.slab.claims(core.arrived)
@@ -173,38 +179,61 @@ class Barrier(Shared):
         for slot in others:
             slab.words[slot] = self._core.passed
             slab.ring(slot)
+        for slot in self._dead(self._core.party):  # it went without them
+            slab.words[slot] = 0
 
     def _sleep(self, berth: Berth, deadline: float | None) -> None:
         arrived = self._core.arrived
-        try:
-            is_over = berth.sleep(lambda: berth.claim != arrived or self._is_bereft(), deadline, _NAP)
-        except BaseException:
-            berth.keep()  # in case that the lock cannot be had either
-            with self._lock:  # so that nobody lets this one pass while it goes
+        patience = time.monotonic() + _GRACE
+
+        def is_bereft() -> bool:
+            return self._has_lost_one(time.monotonic() > patience)
+
+        while berth.claim == arrived:
+            try:
+                is_over = berth.sleep(lambda: berth.claim != arrived or is_bereft(), deadline, _NAP)
+            except BaseException:
+                self._go_away(berth)
                 raise
-        if berth.claim == arrived:
             with self._lock:
-                if berth.claim == arrived and (not is_over or self._is_bereft()):
+                if berth.claim == arrived and (not is_over or is_bereft()):
                     self._break()
-                if berth.claim != arrived:
-                    return
-            self._sleep(berth, deadline)
 
-    def _is_bereft(self) -> bool:
-        """Whether a party has died, since the barrier was last broken."""
-        return self._lock.recovered or bool(self._dead())
+    def _go_away(self, berth: Berth) -> None:
+        """Arrive no more, unless the others have been let pass already."""
+        try:
+            with self._lock:
+                if berth.claim == self._core.arrived:
+                    self._core.slab.words[berth.slot] = 0
+        except BaseException:
+            berth.keep()  # without the lock: somebody may be about to let this one pass
+            raise
 
-    def _dead(self) -> list[int]:
+    def _has_lost_one(self, is_late: bool) -> bool:
+        """Whether a party has died for which the others would wait in vain.
+
+        Args:
+            is_late: whether one that died before it arrived has not been replaced in time.
+        """
+        if self._lock.recovered or self._dead(self._core.arrived):
+            return True
+        return is_late and bool(self._dead(self._core.party)) and self._living() < self._parties
+
+    def _dead(self, claim: int) -> list[int]:
         slab = self._core.slab
-        claims = (*slab.claims(self._core.arrived), *slab.claims(self._core.party))
-        return [slot for slot in claims if not slab.alive(slot)]
+        return [slot for slot in slab.claims(claim) if not slab.alive(slot)]
+
+    def _living(self) -> int:
+        """How many living processes have to do with the barrier."""
+        slab = self._core.slab
+        return sum(slab.alive(slot) for slot in slab.claims(self._core.party))
 
     def _break(self) -> None:
         core = self._core
         words = core.slab.words
         words[core.is_broken] = 1
         core.slab.longs[core.round] += 1
-        for slot in self._dead():
+        for slot in (*self._dead(core.arrived), *self._dead(core.party)):
             words[slot] = 0
         for slot in core.slab.claims(core.arrived):
             words[slot] = core.broken
@@ -236,7 +265,7 @@ class Barrier(Shared):
     @property
     def broken(self) -> bool:
         """Whether the barrier is broken."""
-        return self._core.slab.words[self._core.is_broken] != 0  # type: ignore[no-any-return]
+        return self._core.slab.words[self._core.is_broken] != 0
 
     def __repr__(self) -> str:
         state = "broken" if self.broken else f"waiters={self.n_waiting}/{self.parties}"

@@ -164,11 +164,16 @@ class LockKeeper:
         self._looked = now
         if self._is_claimed(0):
             return 0
-        with self.slab.gate:
-            slot, dead = self._take_over()
-        if slot == ADOPTED and not self.is_quiet:
-            self._tell(dead)
-        return slot
+        try:
+            slot: int
+            slot, dead = self.slab.gate.run(self._take_over)
+            if slot == ADOPTED and not self.is_quiet:
+                _tell(dead)
+            return slot
+        except BaseException:  # one that has struck, or a filter that makes the warning an error
+            if self.is_adopted and self._adopter == get_ident():
+                self.release()
+            raise
 
     def _take_over(self) -> tuple[int, list[int]]:
         slab = self.slab
@@ -210,17 +215,6 @@ class LockKeeper:
         slab = self.slab
         return any(slot != mine and slab.alive(slot) for slot in slab.claims(self.claim))
 
-    def _tell(self, dead: list[int]) -> None:
-        pid = dead[-1] if dead else None
-        frame, level = sys._getframe(), 1
-        while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
-            frame, level = frame.f_back, level + 1
-        try:
-            warnings.warn(LockRecovered(pid), stacklevel=level)
-        except BaseException:
-            self.release()  # a filter that makes it an error: whoever raises has not acquired
-            raise
-
     # Releasing
 
     def release(self) -> None:
@@ -240,11 +234,13 @@ class LockKeeper:
         elif self.is_recursive:
             self.semaphore.release()  # which raises
         else:
-            with self.slab.gate:
-                if self.semaphore._is_zero():
-                    self._disclaim()
-                self.semaphore.release()  # which raises if it is not held
+            self.slab.gate.run(self._release_for_holder)
             self.see_to_flags()
+
+    def _release_for_holder(self) -> None:
+        if self.semaphore._is_zero():
+            self._disclaim()
+        self.semaphore.release()  # which raises if nobody holds it
 
     def _disclaim(self) -> None:
         """Take the holder's claim away, if it can be told from those of others that are just trying."""
@@ -306,3 +302,11 @@ class LockKeeper:
         self.adopted = 0
         self._to_ring.clear()
         self.semaphore._after_fork()
+
+
+def _tell(dead: list[int]) -> None:
+    """Warn whoever has called us, from outside of this package, of the dead."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(LockRecovered(dead[-1] if dead else None), stacklevel=level)

@@ -74,7 +74,7 @@ class Slab:
         fd: its descriptor.
         token: its name in this program.
         words, longs, raw: the memory in units of 4, 8 and 1 bytes.
-        gate: excludes all other threads of all processes that have entered it.
+        gate: where what is done excludes all other threads of all processes.
         free: slots of this process that nobody uses.
         cores: what this process has of each record, by the record's number.
     """
@@ -163,22 +163,21 @@ class Slab:
             try:
                 return self.free.pop()
             except IndexError:
-                self._enlist()
+                self.gate.run(self._enlist)
 
     def _enlist(self) -> None:
         """Take a chunk for this process."""
         me = self.lives.me
         longs = self.longs
-        with self.gate:
-            number = self._vacant_chunk()
-            first = _FIRST_SLOT + CHUNK * number
-            for slot in range(first, first + CHUNK):
-                self.words[slot] = 0
-                init_semaphore(self._bell_address(slot), 0)
-            owner = _FIRST_OWNER + 2 * number
-            longs[owner + 1] = me[1]
-            longs[owner] = me[0]  # last: this makes it ours
-            longs[_AT_CHUNKS] = max(longs[_AT_CHUNKS], number + 1)
+        number = self._vacant_chunk()
+        first = _FIRST_SLOT + CHUNK * number
+        for slot in range(first, first + CHUNK):
+            self.words[slot] = 0
+            init_semaphore(self._bell_address(slot), 0)
+        owner = _FIRST_OWNER + 2 * number
+        longs[owner + 1] = me[1]
+        longs[owner] = me[0]  # last: this makes it ours
+        longs[_AT_CHUNKS] = max(longs[_AT_CHUNKS], number + 1)
         self.free.extend(range(first, first + CHUNK))
 
     def _vacant_chunk(self) -> int:

@@ -12,6 +12,7 @@ import errno
 import os
 import sys
 import time
+from collections.abc import Callable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -136,13 +137,10 @@ class Gate:
         address: where the mutex is.
     """
 
-    __slots__ = ("_address", "_trylock", "_unlock")
+    __slots__ = ("_address",)
 
     def __init__(self, address: int) -> None:
-        library = _functions()
         self._address = address
-        self._trylock = library.pthread_mutex_trylock
-        self._unlock = library.pthread_mutex_unlock
 
     @staticmethod
     def make(address: int) -> None:
@@ -155,14 +153,24 @@ class Gate:
         library.pthread_mutexattr_settype(attributes, _RECURSIVE_MUTEX)
         library.pthread_mutex_init(address, ctypes.addressof(attributes))
 
-    def __enter__(self) -> None:
-        # Not pthread_mutex_lock: signals would wait as long as that does.
-        while (result := self._trylock(self._address)) == errno.EBUSY:
-            time.sleep(_GATE_PAUSE)
-        if result == errno.EOWNERDEAD:
-            _functions().pthread_mutex_consistent(self._address)
-        elif result != 0:
-            raise OSError(result, f"a gate between processes cannot be entered: {os.strerror(result)}")
+    def run(self, work: Callable[[], Any]) -> Any:
+        """Call a function behind the gate, once nobody else is there, and return what it returns.
 
-    def __exit__(self, *error: object) -> None:
-        self._unlock(self._address)
+        An exception may strike at any point, as Ctrl-C does, and be raised; the gate is open again then.
+        """
+        library, address = _functions(), self._address
+        trylock, unlock = library.pthread_mutex_trylock, library.pthread_mutex_unlock
+        while True:
+            try:
+                # Not pthread_mutex_lock: signal handlers would wait as long as that does.
+                result = trylock(address)
+                if result == errno.EOWNERDEAD:
+                    library.pthread_mutex_consistent(address)
+                    result = 0
+                if result == 0:
+                    return work()
+            finally:
+                unlock(address)  # which does nothing (EPERM) if the thread has not got it
+            if result != errno.EBUSY:
+                raise OSError(result, f"a gate between processes cannot be entered: {os.strerror(result)}")
+            time.sleep(_GATE_PAUSE)

@@ -144,8 +144,7 @@ class PermitKeeper:
         self._looked = now
         if not self._dead():
             return 0
-        with self.slab.gate:
-            self._give_back()
+        self.slab.gate.run(self._give_back)
         return take()
 
     def _dead(self) -> list[int]:
