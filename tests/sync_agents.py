@@ -1,4 +1,4 @@
-"""Processes that do with locks and the like what a test tells them, one thing after the other, until they are killed."""
+"""Processes that do with locks and the like what a test tells them, one thing after the other, until they die."""
 
 from __future__ import annotations
 
@@ -104,6 +104,13 @@ def agents(count: int, **objects: Any) -> Iterator[list[Agent]]:
     finally:
         for agent in started:
             agent.end()
+
+
+def stop_fork_server() -> None:
+    """The standard library's fork server stays until it is told to stop, or the program ends."""
+    from multiprocessing import forkserver
+
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
 
 
 def wait_for_state(pid: int, state: str) -> None:

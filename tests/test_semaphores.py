@@ -57,7 +57,9 @@ def test_the_default_is_one_permit_and_none_is_allowed() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(("wrong", "error"), [(-1, ValueError), (1 << 40, ValueError), ("1", TypeError), (1.0, TypeError)])
+@pytest.mark.parametrize(
+    ("wrong", "error"), [(-1, ValueError), (1 << 40, ValueError), ("1", TypeError), (1.0, TypeError)]
+)
 def test_a_wrong_number_of_permits_is_an_error_that_names_it(make: Any, wrong: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="value"):
         make(wrong)
