@@ -183,9 +183,11 @@ class LockKeeper:
         try:
             if self._is_abandoned(slot):
                 is_taken = True
-                dead = [slab.pid(other) for other in slab.claims(self.claim) if other != slot]
                 self.adopted, self._adopter, self._depth = slot, get_ident(), 1
-                return ADOPTED, dead
+                dead = [other for other in slab.claims(self.claim) if other != slot]
+                for other in dead:
+                    slab.words[other] = 0
+                return ADOPTED, [slab.pid(other) for other in dead]
             if self.semaphore.acquire(False):
                 is_taken = True
                 return slot, []
@@ -212,8 +214,7 @@ class LockKeeper:
 
     def _is_claimed(self, mine: int) -> bool:
         """Whether anybody alive claims the lock, apart from one slot."""
-        slab = self.slab
-        return any(slot != mine and slab.alive(slot) for slot in slab.claims(self.claim))
+        return any(slot != mine for slot in self._living())
 
     # Releasing
 
@@ -246,11 +247,16 @@ class LockKeeper:
         """Take the holder's claim away, if it can be told from those of others that are just trying."""
         slab = self.slab
         for _ in range(10):
-            claims = slab.claims(self.claim)
-            if len(claims) == 1 and claims == slab.claims(self.claim):
+            claims = self._living()
+            if len(claims) == 1 and claims == self._living():
                 slab.words[claims[0]] = 0
+            if len(claims) < 2:
                 return
             time.sleep(0.0001)
+
+    def _living(self) -> list[int]:
+        """The slots of the living that claim the lock."""
+        return [slot for slot in self.slab.claims(self.claim) if self.slab.alive(slot)]
 
     def see_to_flags(self) -> None:
         """After the lock was given back, and before the claim to it is taken away: leave a trace, wake a waiter."""

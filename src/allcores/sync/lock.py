@@ -82,7 +82,9 @@ def _plain(keeper: LockKeeper) -> _Paths:
     def release() -> None:
         nonlocal held
         slot, held = held, 0
-        if not slot:
+        if not slot or words[slot] != claim:  # it is not ours, or was, and somebody else has released it
+            if slot:
+                push(slot)
             release_slowly()
             return
         try:
