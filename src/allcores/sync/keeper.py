@@ -2,14 +2,15 @@
 
 A lock is a semaphore with the value 1 (free) or 0 (held), and nothing else decides who has it: what `lock.py` does
 in the ordinary case is one atomic operation of the C library. But a semaphore does not know who has taken it. So
-whoever is about to try puts a *claim* to the lock into a slot of its own (see `memory`), and takes it away again
-once it has given the lock back, or has failed to get it:
+each process that uses a lock has a slot for it (see `memory`), with a *count of claims*: it counts up before it
+tries the lock, and down once it has given it back, or has failed to get it:
 
     acquire: claim, try            (failed: unclaim)
     release: post, look at the flags, unclaim
 
-**A live process that has the lock therefore has a claim, at every instant**, wherever it is killed or paused. The
-reverse does not hold: a claim may also belong to one who is just trying.
+The count is a semaphore too, so that threads and signal handlers need not know of each other. **A live process that
+has the lock therefore claims it, at every instant**, wherever it is killed or paused. The reverse does not hold: it
+may also just be trying.
 
 *A lock is abandoned* if its semaphore is 0 and no live process claims it. Who waits looks for that every few
 milliseconds. Claims and semaphore cannot be read in one instant, though, and somebody alive may take the lock and
@@ -19,7 +20,7 @@ and everybody who gives the lock back leaves a TRACE before he takes his claim a
     TRACE = 0, LOOK = 1;  nobody alive claims it;  the semaphore is 0;  nobody alive claims it;  TRACE is still 0
 
 Proof: suppose that somebody alive had it when the semaphore was read. His claim was not there at the first look at
-his slot, so he made it later, after LOOK was set; it was not there at the second, so he had taken it away, and left
+his count, so he made it later, after LOOK was set; it was not there at the second, so he had taken it away, and left
 a TRACE before. Between the steps there is a barrier for all processes, for processors that reorder. A waiter that
 finds the lock abandoned has made a claim of its own before, so whoever comes next sees him, and the semaphore simply
 stays 0: nobody can slip in.
@@ -37,6 +38,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from threading import get_ident
 
 from allcores.engine.barrier import barrier
@@ -46,7 +48,11 @@ from allcores.sync.memory import Slab
 from allcores.sync.native import RECURSIVE, SEMAPHORE, fence, post
 from allcores.sync.records import Record
 
-__all__ = ["ADOPTED", "SLICE", "LockKeeper"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["SLICE", "LockKeeper", "NotEnlisted"]
 
 #: Seconds that a waiter sleeps at most before it looks whether the holder lives. With a pidfd a look costs 2 µs.
 SLICE = 0.005
@@ -58,10 +64,11 @@ _SPINS = 100
 #: Seconds between two looks of those that do not sleep, but try and try again.
 _LOOK_PAUSE = 0.001
 
-#: What `LockKeeper.acquire` returns for a lock that was taken over.
-ADOPTED = -1
+_RINGS = _CLAIMS = 1 << 20
 
-_RINGS = 1 << 20
+
+class NotEnlisted(Exception):
+    """This process has no slot for the lock yet."""
 
 
 class LockKeeper:
@@ -76,21 +83,23 @@ class LockKeeper:
         is_new: whether nobody knows the lock yet.
 
     Attributes:
-        claim: what claims the lock.
+        semaphore: is the lock.
         flags: where its flags are, in `slab.words`; 0 if there is nothing to see to on release.
-        adopted: the slot with the claim to the adopted lock, or 0.
         is_quiet: whether to take over without a warning.
     """
+
+    _slot = 0
 
     def __init__(self, record: Record, is_recursive: bool, is_new: bool) -> None:
         self.slab = record.slab
         self.record = record
         self.is_recursive = is_recursive
         self.semaphore = record.semaphore(0, 1 if is_new else None, RECURSIVE if is_recursive else SEMAPHORE, 1)
-        self.claim = record.claim(Kind.LOCK)
         self.flags = record.word
-        self.adopted = 0
         self.is_quiet = False
+        self._claim = record.claim(Kind.LOCK)
+        self._claims: Any = None
+        self._is_adopted = False
         self._adopter = 0
         self._depth = 0
         self._bell = record.semaphore(1, 0 if is_new else None, SEMAPHORE, _RINGS)
@@ -101,120 +110,151 @@ class LockKeeper:
         self._looked = 0.0
         self._to_ring: list[tuple[Slab, int]] = []
 
+    def __del__(self) -> None:
+        if self._slot and self._claims._is_zero():  # else it is held, and stays held
+            self.slab.words[self._slot] = 0
+            self.slab.free.append(self._slot)
+
+    def enlist(self) -> tuple[Callable[[], None], Callable[[bool], bool], Callable[[], bool]]:
+        """Have a slot for the lock.
+
+        Returns:
+            What claims the lock, what takes a claim away, and what tells whether there is none.
+        """
+        if not self._slot:
+            slab = self.slab
+            slot = slab.slot()
+            claims = slab.bell(slot)
+            while claims.acquire(False):
+                pass  # rings for who had the slot before
+            slab.words[slot] = self._claim
+            if self._slot:  # another thread was first
+                slab.words[slot] = 0
+                slab.free.append(slot)
+            else:
+                self._slot, self._claims = slot, claims
+        return self._claims.release, self._claims.acquire, self._claims._is_zero
+
+    @staticmethod
+    def not_enlisted(*_: object) -> Any:
+        """Stands for what `enlist` returns.
+
+        Raises:
+            NotEnlisted: always.
+        """
+        raise NotEnlisted
+
     # Acquiring
 
-    def acquire(self, block: bool = True, timeout: float | None = None) -> int:
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Get the lock, waiting for it if need be.
 
         Returns:
-            The slot in which it is claimed; `ADOPTED` if it was taken over; 0 if it was not got in time.
+            Whether it was got. If so, `is_adopted` tells whether it was taken over.
         """
         if self._is_adopters():
             self._depth += 1
-            return ADOPTED
-        slot = self._try() or self._take_over_if_abandoned()
-        if slot or not block or (timeout is not None and timeout <= 0):
-            return slot
+            return True
+        is_got = self._try() or self._take_over_if_abandoned()
+        if is_got or not block or (timeout is not None and timeout <= 0):
+            return is_got
         deadline = None if timeout is None else time.monotonic() + timeout
         is_held = self.semaphore._is_zero
         while True:
             for _ in range(_SPINS):
-                if not is_held() and (slot := self._try()):
-                    return slot
+                if not is_held() and self._try():
+                    return True
             self.slab.raw[self._waiters] = 1
             fence()  # whoever releases it from now on sees that, or we see his release
-            slot = self._try() or self._take_over_if_abandoned()
+            is_got = self._try() or self._take_over_if_abandoned()
             pause = SLICE if deadline is None else min(SLICE, deadline - time.monotonic())
-            if slot or pause <= 0:
-                return slot
+            if is_got or pause <= 0:
+                return is_got
             self._bell.acquire(True, pause)
 
-    def _try(self) -> int:
-        slab = self.slab
-        slot = slab.slot()
-        slab.words[slot] = self.claim
+    def _try(self) -> bool:
         try:
+            self._claims.release()
             if self.semaphore.acquire(False):
-                return slot
+                return True
         except BaseException:
-            self.give_up(slot)
+            self.give_up()
             raise
-        self._unclaim(slot)
-        return 0
+        self._claims.acquire(False)
+        return False
 
-    def give_up(self, slot: int) -> None:
-        """An exception has struck while the lock was tried: nobody knows whether it was got.
+    def give_up(self) -> None:
+        """An exception has struck while the lock was claimed and tried: nobody knows whether it was got.
 
         A recursive one knows by itself. Another that was got is abandoned now, and will be taken over.
         """
         if self.is_recursive and self.semaphore._is_mine():
             self.semaphore.release()
-        self._unclaim(slot)
-
-    def _unclaim(self, slot: int) -> None:
-        self.slab.words[slot] = 0
-        self.slab.free.append(slot)
+        self._claims.acquire(False)
 
     # Taking over
 
-    def _take_over_if_abandoned(self) -> int:
+    def _take_over_if_abandoned(self) -> bool:
         now = time.monotonic()
         if now - self._looked < _LOOK_PAUSE:
-            return 0
+            return False
         self._looked = now
-        if self._is_claimed(0):
-            return 0
+        if self._claimants():
+            return False
         try:
-            slot: int
-            slot, dead = self.slab.gate.run(self._take_over)
-            if slot == ADOPTED and not self.is_quiet:
+            is_got: bool
+            is_got, dead = self.slab.gate.run(self._take_over)
+            if is_got and self._is_adopted and not self.is_quiet:
                 _tell(dead)
-            return slot
+            return is_got
         except BaseException:  # one that has struck, or a filter that makes the warning an error
             if self.is_adopted and self._adopter == get_ident():
                 self.release()
             raise
 
-    def _take_over(self) -> tuple[int, list[int]]:
+    def _take_over(self) -> tuple[bool, list[int]]:
         slab = self.slab
-        slot = slab.slot()
-        slab.words[slot] = self.claim
-        is_taken = False
+        is_got = False
         try:
-            if self._is_abandoned(slot):
-                is_taken = True
-                self.adopted, self._adopter, self._depth = slot, get_ident(), 1
-                dead = [other for other in slab.claims(self.claim) if other != slot]
-                for other in dead:
-                    slab.words[other] = 0
-                return ADOPTED, [slab.pid(other) for other in dead]
-            if self.semaphore.acquire(False):
-                is_taken = True
-                return slot, []
+            self._claims.release()
+            if self._is_abandoned():
+                is_got = True
+                self._is_adopted, self._adopter, self._depth = True, get_ident(), 1
+                dead = [slot for slot in slab.claims(self._claim) if not slab.alive(slot)]
+                pids = [slab.pid(slot) for slot in dead if not slab.bell(slot)._is_zero()]
+                for slot in dead:
+                    slab.words[slot] = 0
+                return True, pids
+            is_got = self.semaphore.acquire(False)
         finally:
-            if not is_taken:
-                self._unclaim(slot)
-        return 0, []
+            if not is_got:
+                self._claims.acquire(False)
+        return is_got, []
 
-    def _is_abandoned(self, mine: int) -> bool:
+    def _is_abandoned(self) -> bool:
+        """Whether nobody alive has the lock; this thread has claimed it."""
         raw = self.slab.raw
         raw[self._trace] = 0
         raw[self._look] = 1
         try:
             barrier()
-            is_disproved = self._is_claimed(mine)
+            is_disproved = self._is_claimed_by_others()
             barrier()
             is_disproved = is_disproved or not self.semaphore._is_zero()
             barrier()
-            is_disproved = is_disproved or self._is_claimed(mine)
+            is_disproved = is_disproved or self._is_claimed_by_others()
             barrier()
             return not is_disproved and not raw[self._trace]
         finally:
             raw[self._look] = 0
 
-    def _is_claimed(self, mine: int) -> bool:
-        """Whether anybody alive claims the lock, apart from one slot."""
-        return any(slot != mine for slot in self._living())
+    def _is_claimed_by_others(self) -> bool:
+        return self._claims._get_value() > 1 or any(slot != self._slot for slot in self._claimants())
+
+    def _claimants(self) -> list[int]:
+        """The slots of the living that claim the lock."""
+        slab = self.slab
+        return [slot for slot in slab.claims(self._claim) if not slab.bell(slot)._is_zero() and slab.alive(slot)]
 
     # Releasing
 
@@ -228,10 +268,10 @@ class LockKeeper:
         if self.is_adopted and (self._is_adopters() or not self.is_recursive):
             self._depth -= 1
             if self._depth == 0:
-                slot, self.adopted = self.adopted, 0
+                self._is_adopted = False
                 post(self.record.address)
                 self.see_to_flags()
-                self._unclaim(slot)
+                self._claims.acquire(False)
         elif self.is_recursive:
             self.semaphore.release()  # which raises
         else:
@@ -245,18 +285,13 @@ class LockKeeper:
 
     def _disclaim(self) -> None:
         """Take the holder's claim away, if it can be told from those of others that are just trying."""
-        slab = self.slab
         for _ in range(10):
-            claims = self._living()
-            if len(claims) == 1 and claims == self._living():
-                slab.words[claims[0]] = 0
-            if len(claims) < 2:
+            claimants = self._claimants()
+            if len(claimants) == 1 and claimants == self._claimants():
+                self.slab.bell(claimants[0]).acquire(False)
+            if len(claimants) < 2:
                 return
             time.sleep(0.0001)
-
-    def _living(self) -> list[int]:
-        """The slots of the living that claim the lock."""
-        return [slot for slot in self.slab.claims(self.claim) if self.slab.alive(slot)]
 
     def see_to_flags(self) -> None:
         """After the lock was given back, and before the claim to it is taken away: leave a trace, wake a waiter."""
@@ -286,16 +321,16 @@ class LockKeeper:
     @property
     def is_adopted(self) -> bool:
         """Whether this process holds the lock by having taken it over."""
-        if self.adopted and self.slab.words[self.adopted] != self.claim:
-            self.adopted = 0  # somebody else has released it
-        return self.adopted != 0
+        if self._is_adopted and self._claims._is_zero():
+            self._is_adopted = False  # somebody else has released it
+        return self._is_adopted
 
     def _is_adopters(self) -> bool:
-        return self.adopted != 0 and self.is_recursive and self._adopter == get_ident() and self.is_adopted
+        return self._is_adopted and self.is_recursive and self._adopter == get_ident() and self.is_adopted
 
     def is_mine(self) -> bool:
         """Whether this thread has acquired the lock."""
-        if self.adopted and self.is_adopted:
+        if self._is_adopted and self.is_adopted:
             return self._adopter == get_ident()
         return self.semaphore._is_mine()  # type: ignore[no-any-return]
 
@@ -305,7 +340,8 @@ class LockKeeper:
 
     def forked(self) -> None:
         """In a forked child: it is the parent that holds the lock, if anybody does."""
-        self.adopted = 0
+        self._slot, self._claims = 0, None
+        self._is_adopted = False
         self._to_ring.clear()
         self.semaphore._after_fork()
 

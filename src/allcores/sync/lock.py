@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from allcores.sync.keeper import LockKeeper
+from allcores.sync.keeper import LockKeeper, NotEnlisted
 from allcores.sync.records import Record, core_of, new_record
 from allcores.sync.travel import Shared
 
@@ -40,120 +40,112 @@ class _Core:
         self.keeper.forked()
 
 
-# Closures, since what they capture is at hand sooner than attributes. A slot popped from the list belongs to who has
-# popped it, whichever threads and signal handlers come in between; 0 is no slot.
+# Closures, since what they capture is at hand sooner than attributes.
 
 _Paths = tuple[Callable[..., bool], Callable[[], None], Callable[[], None]]
 
 
 def _plain(keeper: LockKeeper) -> _Paths:
-    words, claim, flags = keeper.slab.words, keeper.claim, keeper.flags
-    pop, push = keeper.slab.free.pop, keeper.slab.free.append
     take, post = keeper.semaphore.acquire, keeper.semaphore.release
-    acquire_slowly, release_slowly = keeper.acquire, keeper.release
-    give_up, see_to_flags = keeper.give_up, keeper.see_to_flags
-    held = 0  # the slot with the claim to the lock, while this process holds it
+    words, flags = keeper.slab.words, keeper.flags
+    claim: Callable[[], None] = keeper.not_enlisted
+    unclaim: Callable[[bool], bool] = keeper.not_enlisted
+    is_unclaimed: Callable[[], bool] = keeper.not_enlisted
+    held = False  # whether this process holds the lock, and has not adopted it
 
     def acquire(block: bool = True, timeout: float | None = None) -> bool:
-        nonlocal held
+        nonlocal claim, unclaim, is_unclaimed, held
         try:
-            slot = pop()
-        except IndexError:
-            slot = 0
-        if slot:
-            try:
-                words[slot] = claim
-                if take(False):
-                    if held:  # what has been released by somebody else
-                        words[held] = 0
-                        push(held)
-                    held = slot
-                    return True
-            except BaseException:
-                give_up(slot)
-                raise
-            words[slot] = 0
-            push(slot)
-        slot = acquire_slowly(block, timeout)
-        if slot > 0:
-            held = slot
-        return slot != 0
+            claim()
+            if take(False):
+                held = True
+                return True
+        except NotEnlisted:
+            pass
+        except BaseException:
+            keeper.give_up()
+            raise
+        else:
+            unclaim(False)
+            is_got = keeper.acquire(block, timeout)
+            if is_got:
+                held = not keeper.is_adopted
+            return is_got
+        claim, unclaim, is_unclaimed = keeper.enlist()
+        return acquire(block, timeout)
 
     def release() -> None:
         nonlocal held
-        slot, held = held, 0
-        if not slot or words[slot] != claim:  # it is not ours, or was, and somebody else has released it
-            if slot:
-                push(slot)
-            release_slowly()
+        if not held or is_unclaimed():  # it is not ours; or was, and somebody else has released it
+            held = False
+            keeper.release()
             return
+        held = False
         try:
             post()
         finally:
             if words[flags]:
-                see_to_flags()
-            words[slot] = 0
-            push(slot)
+                keeper.see_to_flags()
+            unclaim(False)
 
     def forget() -> None:
-        nonlocal held
-        held = 0
+        nonlocal claim, unclaim, is_unclaimed, held
+        claim = unclaim = is_unclaimed = keeper.not_enlisted
+        held = False
 
     return acquire, release, forget
 
 
 def _recursive(keeper: LockKeeper) -> _Paths:
-    words, claim, flags = keeper.slab.words, keeper.claim, keeper.flags
-    pop, push = keeper.slab.free.pop, keeper.slab.free.append
     take, post = keeper.semaphore.acquire, keeper.semaphore.release
     is_mine, count = keeper.semaphore._is_mine, keeper.semaphore._count
-    acquire_slowly, release_slowly = keeper.acquire, keeper.release
-    give_up, see_to_flags = keeper.give_up, keeper.see_to_flags
-    held = 0
+    words, flags = keeper.slab.words, keeper.flags
+    claim: Callable[[], None] = keeper.not_enlisted
+    unclaim: Callable[[bool], bool] = keeper.not_enlisted
+    held = False
 
     def acquire(block: bool = True, timeout: float | None = None) -> bool:
-        nonlocal held
+        nonlocal claim, unclaim, held
         if held and is_mine():
             return take(False)  # type: ignore[no-any-return]
         try:
-            slot = pop()
-        except IndexError:
-            slot = 0
-        if slot:
-            try:
-                words[slot] = claim
-                if take(False):
-                    held = slot
-                    return True
-            except BaseException:
-                give_up(slot)
-                raise
-            words[slot] = 0
-            push(slot)
-        slot = acquire_slowly(block, timeout)
-        if slot > 0:
-            held = slot
-        return slot != 0
+            claim()
+            if take(False):
+                held = True
+                return True
+        except NotEnlisted:
+            pass
+        except BaseException:
+            keeper.give_up()
+            raise
+        else:
+            unclaim(False)
+            is_got = keeper.acquire(block, timeout)
+            if is_got:
+                held = not keeper.is_adopted
+            return is_got
+        claim, unclaim, _ = keeper.enlist()
+        return acquire(block, timeout)
 
     def release() -> None:
         nonlocal held
         if not held or not is_mine():
-            release_slowly()
+            keeper.release()
         elif count() > 1:
             post()
         else:
-            slot, held = held, 0
+            held = False
             try:
                 post()
             finally:
                 if words[flags]:
-                    see_to_flags()
-                words[slot] = 0
-                push(slot)
+                    keeper.see_to_flags()
+                unclaim(False)
 
     def forget() -> None:
-        nonlocal held
-        held = 0
+        nonlocal claim, unclaim, held
+        claim = unclaim = keeper.not_enlisted
+        held = False
 
     return acquire, release, forget
 

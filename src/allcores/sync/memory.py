@@ -20,6 +20,7 @@ The memory is touched as it is needed: a first lock costs five pages.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import mmap
 import os
 import sys
@@ -42,7 +43,7 @@ __all__ = ["Slab"]
 _MAGIC = 0x616C6C636F726531  # changes with the layout
 
 CHUNK = 8
-_CHUNKS = 4096
+_CHUNKS = 16384
 _SLOTS = CHUNK * _CHUNKS
 _RECORDS = 2048
 _RECORD_SIZE = 128
@@ -61,7 +62,8 @@ _AT_MAGIC, _AT_TOKEN, _AT_CHUNKS = 0, 1, 2
 _FIRST_SLOT = _CLAIMS // 4
 _FIRST_OWNER = _OWNERS // 8
 
-#: Once there are this many chunks, those of the dead are looked for before a new one is begun.
+#: Once there are this many chunks, those of the dead are looked for before a new one is begun. If there are none,
+#: twice as many have to be used before it is worth another look.
 _MANY_CHUNKS = 32
 
 
@@ -93,6 +95,7 @@ class Slab:
         self.passports: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._bells: dict[int, Any] = {}
         self._chunks: dict[int, object] = {}
+        self._many_chunks = _MANY_CHUNKS
         self._next_record = 0
         self._lives: Lives | None = None
 
@@ -182,14 +185,20 @@ class Slab:
 
     def _vacant_chunk(self) -> int:
         """A chunk that nobody has, marked as taken in this process."""
-        used = self.longs[_AT_CHUNKS]
-        for number in range(1 if used >= _MANY_CHUNKS else used, _CHUNKS):
-            is_vacant = number >= used or not (self.lives.alive(self._owner(number)) or self._is_evidence(number))
-            # A signal handler may come here while the thread that it has interrupted is here as well.
-            mark = object()
-            if is_vacant and self._chunks.setdefault(number, mark) is mark:
+        used: int = self.longs[_AT_CHUNKS]
+        vacant: list[int] = []
+        if used >= self._many_chunks:
+            vacant = [number for number in range(1, used) if self._is_vacant(number)]
+            self._many_chunks = used if vacant else 2 * used
+        # A signal handler may come here while the thread that it has interrupted is here as well.
+        mark = object()
+        for number in itertools.chain(vacant, range(used, _CHUNKS)):
+            if self._chunks.setdefault(number, mark) is mark:
                 return number
-        raise OSError("too many processes use these locks at the same time")
+        raise OSError("too many processes use too many locks at the same time")
+
+    def _is_vacant(self, number: int) -> bool:
+        return not self.lives.alive(self._owner(number)) and not self._is_evidence(number)
 
     def _is_evidence(self, number: int) -> bool:
         first = _FIRST_SLOT + CHUNK * number
@@ -225,7 +234,7 @@ class Slab:
         return self.address + _BELLS + SEMAPHORE_SIZE * (slot - _FIRST_SLOT)
 
     def bell(self, slot: int) -> Any:
-        """The `SemLock` on which the user of one of our slots sleeps; it may ring without need."""
+        """The `SemLock` of a slot, on which its user sleeps; it may ring without need."""
         bell = self._bells.get(slot)
         if bell is None:
             bell = self._bells[slot] = counting(self._bell_address(slot), SEMAPHORE, 1 << 20)
