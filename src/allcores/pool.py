@@ -431,6 +431,26 @@ class Pool:
 
             call.on_progress, call.on_end = progress_bar(total, wanted, call.function.name)
 
+    # Large data
+
+    def share(self, obj: Any) -> Any:
+        """Send an object to each worker once, instead of with each task.
+
+        Args:
+            obj: anything that can be pickled. The arrays in it are mapped by the workers, not copied; what a task
+                writes to one, only tasks of the same worker see.
+
+        Returns:
+            A handle, to be passed to tasks as an argument, in an argument, in a `functools.partial` or a closure; it
+            arrives as the object. The object lives in the workers until the handle is gone. Where tasks run in
+            this process (``engine="threads"`` or ``"serial"``), it is the object itself.
+
+        Raises:
+            Exception: what pickling the object raised.
+        """
+        self._check_usable()
+        return self._scheduler.share(obj)
+
     # Life
 
     def stats(self) -> PoolStats:

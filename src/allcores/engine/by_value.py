@@ -20,15 +20,18 @@ import io
 import sys
 import types
 from collections import ChainMap
+from collections.abc import Callable
 
 import cloudpickle
 
 from allcores.engine.channel import MADE_MAIN
-from allcores.engine.descriptors import Parcel, Spawning
+from allcores.engine.descriptors import Spawning
 from allcores.engine.functions import global_names
+from allcores.engine.parcels import split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pickle import PickleBuffer
     from typing import Any
 
 __all__ = ["dumps_by_value", "dumps_for_worker"]
@@ -43,22 +46,29 @@ _GONE = "gone"
 _tokens: dict[str, object] = {}
 
 
-def dumps_by_value(value: Any) -> bytes:
+def dumps_by_value(value: Any, buffers: list[PickleBuffer] | None = None) -> bytes:
     """Pickle a value that goes to the program, functions and classes that it cannot import included.
+
+    Args:
+        value: anything.
+        buffers: takes large buffers; None leaves them in the pickle.
 
     Raises:
         Exception: whatever the value raises when it cannot be pickled.
     """
     with io.BytesIO() as file:
-        cloudpickle.CloudPickler(file, protocol=5).dump(value)
+        callback = None if buffers is None else split(buffers)
+        cloudpickle.CloudPickler(file, protocol=5, buffer_callback=callback).dump(value)
         return file.getvalue()
 
 
-def dumps_for_worker(value: Any) -> bytes:
+def dumps_for_worker(value: Any, buffers: list[PickleBuffer], kept: list[Any]) -> bytes:
     """Pickle a value that goes to a worker, functions and classes that it cannot import included.
 
     Args:
         value: anything.
+        buffers: takes large buffers.
+        kept: takes what must live until the pickle has been loaded.
 
     Returns:
         A pickle that the standard `pickle.loads` reads where allcores and cloudpickle can be imported.
@@ -71,27 +81,23 @@ def dumps_for_worker(value: Any) -> bytes:
     # context.set_spawning_popen is what Popen itself calls; it is how stdlib objects know that the reader is a
     # process of this program.
     outer = context.get_spawning_popen()
-    spawning = Spawning()
+    spawning = Spawning(kept)
     context.set_spawning_popen(spawning)  # type: ignore[arg-type]
     try:
         with io.BytesIO() as file:
-            _Pickler(file).dump(value)
-            if not spawning.kept:
-                return file.getvalue()
-            parcel = Parcel(file.getvalue())
-            parcel.kept = spawning.kept
-            return parcel
+            _Pickler(file, split(buffers)).dump(value)
+            return file.getvalue()
     finally:
         context.set_spawning_popen(outer)
 
 
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: io.BytesIO, buffer_callback: Callable[[PickleBuffer], object]) -> None:
         if "multiprocessing.reduction" in sys.modules:  # how connections and shared memory are pickled
             reducers = sys.modules["multiprocessing.reduction"].ForkingPickler._extra_reducers
             # Before __init__, which looks it up once and for all.
             self.dispatch_table = ChainMap(reducers, cloudpickle.CloudPickler.dispatch_table)
-        super().__init__(file, protocol=5)
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self._namespaces = []
         for name in _MAINS:
             module = sys.modules.get(name)
@@ -141,8 +147,13 @@ def _with_token(name: str, value: Any) -> tuple[object, Any]:
         return None, value
     if type(value) in _SIMPLE:
         return (type(value).__name__, value), value
+    buffers: list[PickleBuffer] = []
     try:
-        return hashlib.blake2b(dumps_for_worker(value), digest_size=16).digest(), value
+        digest = hashlib.sha1(dumps_for_worker(value, buffers, []), usedforsecurity=False)
+        for buffer in buffers:
+            with buffer.raw() as view:
+                digest.update(view)
+        return digest.digest(), value
     except Exception as error:
         return None, _Absent(name, f"{type(error).__name__}: {error}")
 

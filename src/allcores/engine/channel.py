@@ -1,9 +1,10 @@
 """What passes between a parent and one of its workers, byte by byte.
 
-Two ways lead from one to the other, both private to the pair:
+Three ways lead from one to the other, all private to the pair:
 
 - a stream socket, on which frames travel in both directions: a `HEADER`, then a body of the length it names;
-- a *control block* of shared memory: a few 8-byte words, then two halves for results.
+- a *control block* of shared memory: a few 8-byte words, then two halves for results;
+- a *side* socket, on which nothing travels but descriptors of shared memory for large buffers (see `parcels`).
 
 The words are how parent and worker agree on tasks without a lock. Every task sent to a worker has a sequence
 number. The worker stores the number in `CLAIM` before it begins the task, and reads `LIMIT` after that store; a
@@ -28,10 +29,13 @@ HEADER = Struct("<QQIBBxx")
 
 # Frames to a worker.
 SETUP = 1  #: a pickled `Setup`: what to do before the first task
-BATCH = 2  #: tasks: the body is a pickled `(functions, mode, function ids, items)`
+BATCH = 2  #: tasks: the body is a pickled `(introduced, mode, function ids, items)`; a parcel may stand for a pickle
 CALL = 3  #: one task of a function that the worker knows: `count` is its id, the body `(args, kwds)`
 FORGET = 4  #: a pickled list of function ids that will not be used again
 STOP = 5  #: run the finalizer and end
+
+# A frame in both directions.
+NOTICE = 6  #: about large buffers, see `out_of_band`
 
 # Frames from a worker.
 READY = 16  #: the set-up is done

@@ -23,6 +23,7 @@ from allcores.engine.functions import Function, FunctionTable
 from allcores.engine.lane import Death, Lane, Lanes, LaneState
 from allcores.engine.ledger import Ledger
 from allcores.engine.outcome import Failure
+from allcores.engine.parcels import same_content
 from allcores.engine.patrol import GRACE, Patrol, timeout_error
 from allcores.engine.reactor import Reactor
 from allcores.engine.settlement import Settlement
@@ -103,14 +104,48 @@ class Scheduler:
         """
         with self.lock:
             function = self._functions.find(target)
-        if function is None:
-            blob, by_value = self.lanes.pickle(target)
-            with self.lock:
-                function = self._functions.add(target, blob, by_value)
-                for old in self._functions.take_forgotten():
-                    for lane in self._active:
-                        lane.forget(old)
+        if function is not None:
+            return function
+        blob, by_value = self.lanes.pickle(target)
+        with self.lock:
+            function = self._functions.known(blob, by_value)
+        if function is not None and same_content(function.blob, blob):
+            return function
+        blob = self.lanes.keep(blob)
+        with self.lock:
+            function = self._functions.add(target, blob, by_value)
+            for number in self._functions.take_forgotten():
+                self._forget_in_lanes(number)
         return function
+
+    def share(self, value: Any) -> Any:
+        """What arrives as `value` when it is, or is part of, an argument.
+
+        Raises:
+            Exception: what pickling the value raised.
+        """
+
+        def end(number: int) -> None:  # from wherever garbage is collected
+            self.reactor.call_soon(partial(self._end_shared, number))
+
+        return self.lanes.share(value, end)
+
+    def forget_large(self) -> None:
+        """Large buffers have not been used for a while: if nothing runs, let go of functions that carry some."""
+        with self.lock:
+            if self._queue or any(lane.batches for lane in self._active):
+                return
+            self._functions.drop_large()
+            for number in self._functions.take_forgotten():
+                self._forget_in_lanes(number)
+
+    def _end_shared(self, number: int) -> None:
+        with self.lock:
+            self._forget_in_lanes(number)
+
+    def _forget_in_lanes(self, number: int) -> None:
+        for lane in self._active:
+            lane.forget(number)
 
     def unsendable(self, target: Any) -> Function:
         """A record for a function that cannot be pickled, for the call that fails of it."""
@@ -557,6 +592,11 @@ class Scheduler:
     def hungry(self) -> bool:
         """Whether a lane could take work and none waits."""
         return not self._queue and (bool(self._idle) or len(self._active) < self.size)
+
+    def lanes_now(self) -> list[Lane]:
+        """Every lane that there is."""
+        with self.lock:
+            return [*self._active, *self._leaving]
 
     def busy_lanes(self) -> list[tuple[Lane, Batch]]:
         """Lanes that have a batch, with the one that they run."""

@@ -19,12 +19,16 @@ from allcores.engine import channel as ch
 from allcores.engine.citizenship import Reporting, limit_threads
 from allcores.engine.frames import Frame, FrameReader, frame
 from allcores.engine.outcome import PLAIN, pack, pack_failure
+from allcores.engine.parcels import LEAST
+from allcores.engine.shared import Unavailable, objects
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from allcores.engine.lane import Hook
+    from allcores.engine.out_of_band import OutOfBand
+    from allcores.engine.parcels import Parcel
 
 __all__ = ["Setup", "Worker"]
 
@@ -34,32 +38,20 @@ _COLUMN_OF = {int: 1, float: 2}
 
 
 class Setup:
-    """What a worker is to do before its first task and after its last one.
+    """What a worker is to know before its first task.
 
     Attributes:
         name: the worker's name, as `multiprocessing.current_process().name` shows it.
         authkey: the program's key for `multiprocessing` connections.
-        initializer: a pickled ``(function, args)`` called before the first task, or None.
-        finalizer: a pickled ``(function, args)`` called when the worker ends in good order, or None.
         reporting: how loggers and warnings are set up in the program.
         threads: how many threads a numeric library may use; 0 for any number.
     """
 
-    __slots__ = ("authkey", "finalizer", "initializer", "name", "reporting", "threads")
+    __slots__ = ("authkey", "name", "reporting", "threads")
 
-    def __init__(
-        self,
-        name: str,
-        authkey: bytes,
-        initializer: bytes | None,
-        finalizer: bytes | None,
-        reporting: Reporting,
-        threads: int,
-    ) -> None:
+    def __init__(self, name: str, authkey: bytes, reporting: Reporting, threads: int) -> None:
         self.name = name
         self.authkey = authkey
-        self.initializer = initializer
-        self.finalizer = finalizer
         self.reporting = reporting
         self.threads = threads
 
@@ -101,13 +93,20 @@ class Worker:
     Args:
         connection: the channel.
         control: the control block.
+        side: the socket for descriptors of large buffers.
         hooks: initializer and finalizer, where they are inherited from the program by fork.
     """
 
     def __init__(
-        self, connection: socket.socket, control: mmap, hooks: tuple[Hook | None, Hook | None] = (None, None)
+        self,
+        connection: socket.socket,
+        control: mmap,
+        side: socket.socket,
+        hooks: tuple[Hook | None, Hook | None] = (None, None),
     ) -> None:
         self._connection = connection
+        self._side = side
+        self._out_of_band: OutOfBand | None = None
         self._initializer, self._finalizer = hooks
         self._sending = threading.Lock()
         self._sender = 0  # the thread that sends
@@ -118,7 +117,7 @@ class Worker:
         second = first + ch.HALF_SIZE
         self._halves = (block[first:second], block[second : second + ch.HALF_SIZE])
         self._numbers = memoryview(b"")  # the column being filled
-        self._functions: dict[int, Callable[..., Any]] = {}
+        self._functions = objects
         self._columns: dict[int, int] = {}  # by function id: the column that its last results would fit
         self._frames = FrameReader(connection)
 
@@ -157,8 +156,10 @@ class Worker:
             for function_id in loads(body):
                 self._functions.pop(function_id, None)
                 self._columns.pop(function_id, None)
+        elif kind == ch.NOTICE:
+            self._apart.take_notice(body)
         elif kind == ch.SETUP:
-            return self._set_up(loads(body))
+            return self._set_up(*loads(body))
         elif kind == ch.STOP:
             self._finalize()
             return False
@@ -166,7 +167,7 @@ class Worker:
 
     # Life
 
-    def _set_up(self, setup: Setup) -> bool:
+    def _set_up(self, setup: Setup, introduced: list[tuple[int, Any]], initializer: Any, finalizer: Any) -> bool:
         from multiprocessing import process
 
         current = process.current_process()
@@ -175,10 +176,11 @@ class Worker:
         setup.reporting.install(self._send_report)
         limit_threads(setup.threads)
         try:
-            if setup.initializer is not None:
-                self._initializer = loads(setup.initializer)
-            if setup.finalizer is not None:
-                self._finalizer = loads(setup.finalizer)
+            self._introduce(introduced)
+            if initializer is not None:
+                self._initializer = self._load(initializer)
+            if finalizer is not None:
+                self._finalizer = self._load(finalizer)
             if self._initializer is not None:
                 function, arguments = self._initializer
                 function(*arguments)
@@ -215,8 +217,8 @@ class Worker:
         except BaseException as error:
             data, boxed = self._failure(error), True
         else:
-            boxed = type(value) not in PLAIN or _too_large(value)
-            data = pack(value, _dumps_by_value) if boxed else dumps(value, 3)[2:-1]
+            boxed = type(value) not in PLAIN or _is_large(value)
+            data = pack(value, self._send_apart) if boxed else dumps(value, 3)[2:-1]
             args = kwds = value = None
         _flush_output()
         words[ch.STARTED] = 0
@@ -230,9 +232,8 @@ class Worker:
         words[ch.CLAIM] = sequence
         if flags & ch.TIMED:
             words[ch.STARTED] = time.monotonic_ns()
-        functions, mode, ids, items = loads(body)
-        for function_id, blob in functions:
-            self._functions[function_id] = _load_function(blob)
+        introduced, mode, ids, items = loads(body)
+        self._introduce(introduced)
         advance = self._apply(mode, ids, items)
         if advance is None:
             words[ch.STARTED] = 0
@@ -253,7 +254,9 @@ class Worker:
         if run.current == run.stop:
             words[ch.CLAIM] = run.stop
         words[ch.STARTED] = 0
+        # What the tasks were given must be gone before the report, which tells of it.
         del advance, items
+        run.advance = _nothing
         _flush_output()
         report = ch.LAST | column << ch.COLUMN_SHIFT | (ch.BOXED if run.boxed else 0)
         self._report(run.current, 0, time.monotonic_ns() - began, run.position, report, b"")
@@ -334,13 +337,12 @@ class Worker:
             run.current = run.stop
         run.position = position
 
-    @staticmethod
-    def _pack(run: _Run, value: Any) -> bytes:
+    def _pack(self, run: _Run, value: Any) -> bytes:
         run.last_kind = type(value)
-        if run.last_kind in PLAIN and not _too_large(value):
+        if run.last_kind in PLAIN and not _is_large(value):
             return dumps(value, 3)[2:-1]
         run.boxed = True
-        return pack(value, _dumps_by_value)
+        return pack(value, self._send_apart)
 
     def _pack_failure(self, run: _Run, error: BaseException) -> bytes:
         run.last_kind = object
@@ -352,37 +354,70 @@ class Worker:
         applied: Iterator[Any]
         if mode == ch.MODE_CALLS:
             each = ids if type(ids) is list else itertools.repeat(ids)
-            applied = map(self._call, each, items)
+            applied = map(self._call, each, self._opened(items))
         else:
             try:
-                loaded = loads(items)
+                loaded = self._load(items)
             except BaseException:
                 return None
             function = self._functions[ids]
             applied = map(function, loaded) if mode == ch.MODE_EACH else itertools.starmap(function, loaded)
         return applied.__next__
 
-    def _call(self, function_id: int, blob: bytes) -> Any:
-        args, kwds = loads(blob)
+    def _opened(self, items: list[Any]) -> Iterator[Any]:
+        """Take in what came apart, also of tasks that will not be begun: that returns it."""
+        for index, item in enumerate(items):
+            if type(item) is not bytes:
+                items[index] = self._apart.open(item)
+        return iter(items)
+
+    def _call(self, function_id: int, blob: bytes | Callable[[], Any]) -> Any:
+        args, kwds = loads(blob) if type(blob) is bytes else blob()  # type: ignore[operator]
         return self._functions[function_id](*args, **kwds)
+
+    def _introduce(self, introduced: list[tuple[int, Any]]) -> None:
+        """Unpickle functions and shared objects; one that cannot be raises the reason for each task."""
+        for number, blob in introduced:
+            try:
+                self._functions[number] = self._load(blob)
+            except BaseException as error:
+                self._functions[number] = Unavailable(error)
+
+    def _load(self, blob: Any) -> Any:
+        return loads(blob) if type(blob) is bytes else self._apart.open(blob)()
+
+    # Large buffers
+
+    @property
+    def _apart(self) -> OutOfBand:
+        if self._out_of_band is None:
+            from allcores.engine.out_of_band import OutOfBand
+            from allcores.engine.segments import Segments
+
+            self._out_of_band = OutOfBand(self._side, Segments(), gives_away=True)
+        return self._out_of_band
+
+    def _send_apart(self, parcel: Parcel) -> Any:
+        return self._apart.pack(parcel)
 
     def _failure(self, error: BaseException) -> bytes:
         traceback = error.__traceback__
         here = __file__
         while traceback is not None and traceback.tb_frame.f_code.co_filename == here:
             traceback = traceback.tb_next
-        return pack_failure(error, traceback or error.__traceback__, _dumps_by_value)
+        return pack_failure(error, traceback or error.__traceback__)
 
     # Frames
 
     def _report(self, sequence: int, count: int, elapsed: int, position: int, flags: int, stream: bytes) -> None:
         body = ch.REPORT.pack(elapsed, position, flags) + stream
-        self._send(ch.RESULTS, sequence, count, body)
+        notice = self._out_of_band.notice() if self._out_of_band is not None else b""
+        self._send(ch.RESULTS, sequence, count, body, frame(ch.NOTICE, body=notice) if notice else b"")
 
-    def _send(self, kind: int, sequence: int, count: int, body: bytes) -> None:
+    def _send(self, kind: int, sequence: int, count: int, body: bytes, before: bytes = b"") -> None:
         with self._sending:
             self._sender = threading.get_ident()
-            self._connection.sendall(frame(kind, sequence, count, 0, body))
+            self._connection.sendall(before + frame(kind, sequence, count, 0, body))
             self._sender = 0
 
     def _send_report(self, kind: int, body: bytes) -> bool:
@@ -407,29 +442,13 @@ class Worker:
                 raise EOFError
 
 
-def _load_function(blob: bytes) -> Callable[..., Any]:
-    """Unpickle a function; one that cannot be raises the reason for each task, instead of ending the worker."""
-    try:
-        function: Callable[..., Any] = loads(blob)
-    except BaseException as error:
-        reason = error
-
-        def unavailable(*args: Any, **kwds: Any) -> Any:
-            raise reason
-
-        return unavailable
-    return function
+def _is_large(value: Any) -> bool:
+    """Whether a plain value is too large for the stream."""
+    return type(value) in (str, bytes) and len(value) >= LEAST
 
 
-def _too_large(value: Any) -> bool:
-    """Whether a plain value is too large for protocol 3."""
-    return type(value) in (str, bytes) and len(value) > 1 << 30
-
-
-def _dumps_by_value(value: Any) -> bytes:
-    from allcores.engine.by_value import dumps_by_value
-
-    return dumps_by_value(value)
+def _nothing() -> None:
+    """Stands where tasks were."""
 
 
 def _flush_output() -> None:

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import mmap
 import os
-import pickle
 import signal
 import socket
-import tempfile
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from functools import partial
 
 from allcores.cpu import cpu_count
-from allcores.engine import batching
 from allcores.engine import channel as ch
 from allcores.engine.barrier import barrier
-from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
+from allcores.engine.batch import Batch, ItemsBatch
 from allcores.engine.citizenship import Reporting, take_log, take_warning
 from allcores.engine.codec import Codec
 from allcores.engine.complaints import complain
 from allcores.engine.frames import FrameReader, frame
 from allcores.engine.lane import Death, Hook, Lane, Lanes
 from allcores.engine.outcome import Failure, unpack_stream
+from allcores.engine.parcels import Parcel
 from allcores.engine.reactor import READABLE, WRITABLE, Timer
 from allcores.engine.scheduler import Scheduler
+from allcores.engine.shared import Shared
 from allcores.engine.worker import Setup
+from allcores.lanes.control import ControlBlock
+from allcores.lanes.encoding import Encoder
 from allcores.lanes.family import resident
+from allcores.lanes.large import LargeBuffers
 from allcores.lanes.oom import oom_kills
 from allcores.lanes.output import Output
 from allcores.lanes.start.starter import Starter
@@ -36,13 +39,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from allcores.lanes.encoding import Hooks
+
 __all__ = ["ProcessLane", "ProcessLanes"]
 
 #: A worker that a signal has stopped is waited for this long, in seconds, for somebody to continue it.
 STOPPED_FOR = 5.0
 
-
 _NOW = socket.MSG_DONTWAIT
+
+#: Sockets that keep messages apart; macOS (untested) has no SOCK_SEQPACKET here.
+_MESSAGES = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
 
 
 class ProcessLanes(Lanes):
@@ -63,43 +70,57 @@ class ProcessLanes(Lanes):
     def __init__(self, starter: Starter, name: str, initializer: Hook | None, finalizer: Hook | None) -> None:
         self.starter = starter
         self.codec = Codec(starter.shares_main)
+        self.large = LargeBuffers()
         self._name = name
         self._threads = 0
-        self._initializer = self._finalizer = None
+        self._initializer: bytes | Parcel | None = None
+        self._finalizer: bytes | Parcel | None = None
         if starter.shares_main:  # inherited, like everything else: nothing need be picklable
             starter.hooks = (initializer, finalizer)
         else:
-            self._initializer = self.codec.value(initializer) if initializer is not None else None
-            self._finalizer = self.codec.value(finalizer) if finalizer is not None else None
+            self._initializer = self._pickle_hook(initializer)
+            self._finalizer = self._pickle_hook(finalizer)
+
+    def _pickle_hook(self, hook: Hook | None) -> bytes | Parcel | None:
+        return self.large.keep(self.codec.value(hook)) if hook is not None else None
 
     def open(self, scheduler: Scheduler) -> None:
         self._threads = max(1, cpu_count() // scheduler.size)
+        self.large.open(scheduler)
         self.starter.open(scheduler.reactor, self._threads)
 
     def make(self, scheduler: Scheduler, number: int) -> ProcessLane:
         from multiprocessing import process
 
-        authkey = bytes(process.current_process().authkey)
         setup = Setup(
             name=f"{self._name}-{number}",
-            authkey=authkey,
-            initializer=self._initializer,
-            finalizer=self._finalizer,
+            authkey=bytes(process.current_process().authkey),
             reporting=Reporting.here(),
             threads=self._threads,
         )
-        return ProcessLane(scheduler, number, self, setup)
+        return ProcessLane(scheduler, number, self, setup, (self._initializer, self._finalizer))
 
-    def pickle(self, target: Callable[..., Any]) -> tuple[bytes, bool]:
+    def pickle(self, target: Callable[..., Any]) -> tuple[bytes | Parcel, bool]:
         return self.codec.function(target)
 
-    def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes:
-        return self.codec.call(args, kwds)
+    def keep(self, blob: Any) -> Any:
+        return self.large.keep(blob)
+
+    def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes | Parcel:
+        payload = self.codec.call(args, kwds)
+        return self.large.take_in(payload) if isinstance(payload, Parcel) else payload
+
+    def share(self, value: Any, on_end: Callable[[int], object]) -> Shared:
+        handle = Shared(value, self.large.keep(self.codec.value(value)))
+        weakref.finalize(handle, on_end, handle.id).atexit = False
+        return handle
 
     def close(self) -> None:
+        self.large.close()
         self.starter.close()
 
     def abandon(self) -> None:
+        self.large.close()
         self.starter.abandon()
 
 
@@ -114,48 +135,46 @@ class ProcessLane(Lane):
     __slots__ = (
         "_armed",
         "_borrower",
-        "_codec",
         "_control",
         "_death",
+        "_encoder",
         "_eof",
-        "_forgotten",
         "_frames",
-        "_halves",
-        "_known",
+        "_hooks",
+        "_lanes",
         "_next",
         "_next_half",
         "_note",
         "_oom_kills",
         "_outbox",
         "_outputs",
-        "_printed",
         "_reading",
         "_setup",
         "_setup_failure",
         "_socket",
         "_starter",
         "_stopped",
-        "_words",
         "_writing",
         "kill_wanted",
         "name",
         "stopping",
     )
 
-    def __init__(self, scheduler: Scheduler, number: int, lanes: ProcessLanes, setup: Setup) -> None:
+    def __init__(self, scheduler: Scheduler, number: int, lanes: ProcessLanes, setup: Setup, hooks: Hooks) -> None:
         super().__init__(scheduler, number)
         self.name = setup.name
         self.stopping = False
         self.kill_wanted: float | None = None
+        self._lanes = lanes
         self._starter = lanes.starter
-        self._codec = lanes.codec
         self._setup = setup
-        self._socket: socket.socket = None  # type: ignore[assignment]  # until it starts
+        self._hooks = hooks
+        self._encoder: Encoder = None  # type: ignore[assignment]  # until it starts, like the next
+        self._socket: socket.socket = None  # type: ignore[assignment]
         self._reading = threading.Lock()
         self._writing = threading.RLock()
         self._outbox = bytearray()
         self._outputs: list[Output] = []
-        self._printed = 0
         self._armed = False
         self._borrower = 0
         self._eof = False
@@ -164,8 +183,6 @@ class ProcessLane(Lane):
         self._stopped: Timer | None = None
         self._note = ""
         self._oom_kills = oom_kills()
-        self._known: set[int] = set()
-        self._forgotten: list[int] = []
         self._next = 1
         self._next_half = 0
 
@@ -176,7 +193,12 @@ class ProcessLane(Lane):
         try:
             self._socket, end = socket.socketpair()
             theirs.append(end.detach())
-            theirs.append(self._make_control_block())
+            self._control = ControlBlock()
+            theirs.append(self._control.fd)
+            side, end = socket.socketpair(socket.AF_UNIX, _MESSAGES)
+            theirs.append(end.detach())
+            large = self._lanes.large
+            self._encoder = Encoder(self._lanes.codec, side, large.segments, large.used)
             for name in ("stdout", "stderr"):
                 read, write = os.pipe()
                 theirs.append(write)
@@ -193,26 +215,8 @@ class ProcessLane(Lane):
         finally:
             for fd in theirs:
                 os.close(fd)
-        self._write(frame(ch.SETUP, body=pickle.dumps(self._setup)))
-
-    def _make_control_block(self) -> int:
-        if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("allcores", os.MFD_CLOEXEC)
-        else:  # a file without a name serves as well
-            with tempfile.TemporaryFile() as file:
-                fd = os.dup(file.fileno())
-        try:
-            os.ftruncate(fd, ch.CONTROL_SIZE)
-            self._control = mmap.mmap(fd, ch.CONTROL_SIZE)
-        except BaseException:
-            os.close(fd)
-            raise
-        middle = ch.HALVES_AT + ch.HALF_SIZE
-        with memoryview(self._control) as block:
-            self._words = block[: ch.HALVES_AT].cast("Q")
-            self._halves = (block[ch.HALVES_AT : middle], block[middle:])
-        self._words[ch.LIMIT] = ch.NO_LIMIT
-        return fd
+        self._write(self._encoder.setup(self._setup, self._hooks))
+        self._count_beside()
 
     def started(self, pid: int) -> None:
         """The starter has made the process."""
@@ -239,7 +243,7 @@ class ProcessLane(Lane):
             self._read(until_empty=True)
             if self.batches:
                 batch = self.batches[0]
-                self._take_written(batch, self._written(batch))
+                self._take_written(batch, self._control.written(batch))
         except Exception:  # a stream that an interrupted reader has left in the middle of a frame
             complain("allcores: the last words of a worker could not be read")
         self._close()
@@ -250,7 +254,8 @@ class ProcessLane(Lane):
         if self._setup_failure is not None:
             death.setup = self._setup_failure
         self.scheduler.lane_ended(self, death)
-        self._unmap()
+        with self.scheduler.lock:
+            self._control.close()
 
     def _suspect_kernel(self, death: Death) -> str:
         """What to say of a worker that nobody here has killed."""
@@ -260,18 +265,13 @@ class ProcessLane(Lane):
             return "the kernel's out-of-memory killer has struck since it was started, and very likely it"
         return "if nobody killed it on purpose, it may have been the kernel, for want of memory"
 
-    def _unmap(self) -> None:
-        """Let go of the control block at once, whoever may still hold this lane (a traceback, say)."""
-        with self.scheduler.lock:
-            for view in (self._words, *self._halves):
-                view.release()
-            self._control.close()
-
     def _close(self) -> None:
         """Close every descriptor."""
         if self._socket is not None:
             self.scheduler.reactor.unwatch(self._socket.fileno())
             self._socket.close()
+        if self._encoder is not None:
+            self._encoder.close()
         for output in self._outputs:
             self.scheduler.reactor.unwatch(output.fd)
             output.close()
@@ -310,17 +310,15 @@ class ProcessLane(Lane):
         self._next_half ^= 1
         batch.sent = time.monotonic()
 
-    def forget(self, function: int) -> None:
-        if function in self._known:
-            self._forgotten.append(function)
+    def forget(self, number: int) -> None:
+        if self._encoder is not None:
+            self._encoder.forget(number)
 
     def send(self, batch: Batch) -> None:
         if not self._armed:
             self._arm(True)
-        if self._forgotten:
-            self._send_forgotten()
         try:
-            data = self._encode(batch)
+            data = self._encoder.encode(batch)
         except Exception as error:  # no memory, say; whoever dispatches may be innocent of these tasks
             with self.scheduler.lock:
                 count = batch.withdrawn - batch.settled
@@ -328,58 +326,17 @@ class ProcessLane(Lane):
             self.scheduler.batch_over(self, batch, 0)
         else:
             self._write(data)
+            self._count_beside()
 
-    def _send_forgotten(self) -> None:
-        with self.scheduler.lock:
-            forgotten, self._forgotten = self._forgotten, []
-            self._known.difference_update(forgotten)
-        self._write(frame(ch.FORGET, body=pickle.dumps(forgotten)))
+    def _count_beside(self) -> None:
+        self.bytes_in += self._encoder.beside
+        self._encoder.beside = 0
 
-    def _encode(self, batch: Batch) -> bytes:
-        flags = ch.TIMED if batch.timeout is not None else 0
-        if batch.half:
-            flags |= ch.SECOND_HALF
-        new: list[tuple[int, bytes]] = []
-        ids: int | list[int]
-        items: Any
-        if isinstance(batch, CallsBatch):
-            calls = batch.calls
-            function = batch.function
-            if function is not None and len(calls) == 1 and function.id in self._known:
-                batch.half = -1
-                return frame(ch.CALL, batch.first, function.id, flags, calls[0].payload or b"")
-            mode = ch.MODE_CALLS
-            items = [call.payload for call in calls]
-            if function is not None:
-                ids = function.id
-                self._introduce(function, new)
-            else:
-                ids = [call.function.id for call in calls]
-                for call in calls:
-                    self._introduce(call.function, new)
-        else:
-            assert isinstance(batch, ItemsBatch)
-            mode, items = self._encode_items(batch)
-            ids = batch.call.function.id
-            self._introduce(batch.call.function, new)
-        body = pickle.dumps((new, mode, ids, items), 5)
-        batching.weigh(batch.function, batch.count, len(body))
-        return frame(ch.BATCH, batch.first, batch.count, flags, body)
-
-    def _introduce(self, function: Any, new: list[tuple[int, bytes]]) -> None:
-        if function.id not in self._known:
-            self._known.add(function.id)
-            new.append((function.id, function.blob))
-
-    def _encode_items(self, batch: ItemsBatch) -> tuple[int, Any]:
-        call = batch.call
-        if not call.singly:
-            packed = self._codec.items(batch.items)
-            if packed is not None:
-                batch.parcel = packed
-                return (ch.MODE_STAR if call.star else ch.MODE_EACH), packed
-        batch.parcel = singly = self._codec.items_singly(batch.items, call.star)
-        return ch.MODE_CALLS, singly
+    def tend(self, trim: bool) -> None:
+        if self._encoder is not None:
+            data = self._encoder.notice(trim)
+            if data:
+                self._write(data)
 
     def _write(self, data: bytes) -> None:
         with self._writing:
@@ -451,7 +408,7 @@ class ProcessLane(Lane):
         try:
             if self._armed:
                 self._arm(False)
-            self._write(self._encode(batch))
+            self._write(self._encoder.encode(batch))
             while not over and self._frames.fill():
                 self._handle_frames()
                 over = batch not in self.batches
@@ -459,6 +416,8 @@ class ProcessLane(Lane):
             pass
         self._reading.release()
         self._borrower = 0
+        if self._encoder.beside:
+            self._count_beside()
         if not over or self.batches:
             self._arm(True)
         if self._death is not None:
@@ -499,7 +458,7 @@ class ProcessLane(Lane):
             self._update_events()
 
     def _handle_frames(self) -> None:
-        if self._words[ch.PRINTED] != self._printed:
+        if self._control.printed():
             self._pass_on_output()
         while (received := self._frames.next()) is not None:
             kind, sequence, count, _, body = received
@@ -512,6 +471,8 @@ class ProcessLane(Lane):
                 self._setup_failure = self._read_failure(body)
             elif kind in (ch.LOG, ch.WARNING):
                 self._take_report(kind, body)
+            elif kind == ch.NOTICE:
+                self._encoder.apart.take_notice(body)
             elif kind == ch.UNREADABLE:
                 self._take_unreadable()
 
@@ -527,7 +488,6 @@ class ProcessLane(Lane):
 
     def _pass_on_output(self) -> None:
         """What tasks have printed appears before their results do."""
-        self._printed = self._words[ch.PRINTED]
         for output in self._outputs:
             output.drain(flush=True)
 
@@ -549,20 +509,27 @@ class ProcessLane(Lane):
         if position > batch.consumed:
             self._take_from_half(batch, position, flags >> ch.COLUMN_SHIFT, boxed)
         if count:
-            values, failures = unpack_stream(body[ch.REPORT.size :], boxed)
+            values, failures = unpack_stream(body[ch.REPORT.size :], boxed, self._open)
             self.scheduler.settlement.settle(batch, values, failures)
         if flags & ch.LAST and batch.doomed is None:  # a lane that is being ended gets no more work
             self.scheduler.batch_over(self, batch, elapsed)
 
     def _take_from_half(self, batch: Batch, position: int, column: int, boxed: bool) -> None:
         self.bytes_out += position - batch.consumed
-        with self._halves[batch.half][batch.consumed : position] as stream:
+        with self._control.part(batch, position) as stream:
             if column:
                 values, failures = stream.cast(ch.COLUMNS[column]).tolist(), False  # type: ignore[call-overload]
             else:
-                values, failures = unpack_stream(stream, boxed)
+                values, failures = unpack_stream(stream, boxed, self._open)
         batch.consumed = position
         self.scheduler.settlement.settle(batch, values, failures)
+
+    def _open(self, wire: tuple[Any, ...]) -> Callable[[], Any]:
+        """Take in a result of which large parts came apart."""
+        self._lanes.large.used()
+        if len(wire) > 2:
+            self.bytes_out += wire[3]
+        return self._encoder.apart.open(wire)
 
     def _take_unreadable(self) -> None:
         batch = self.batches[0]
@@ -576,6 +543,8 @@ class ProcessLane(Lane):
     def abandon(self) -> None:
         if self._socket is not None:
             self._socket.close()
+        if self._encoder is not None:
+            self._encoder.close()
         for output in self._outputs:
             if output.fd >= 0:
                 os.close(output.fd)
@@ -583,25 +552,18 @@ class ProcessLane(Lane):
     # Hostages
 
     def begun(self, batch: Batch) -> int:
-        try:
-            claim = self._words[ch.CLAIM] - batch.first + 1
-        except ValueError:  # the lane has ended meanwhile
-            return batch.count
-        return min(max(claim, 0), batch.count)
+        return self._control.begun(batch)
 
     def finished(self, batch: Batch) -> bool:
-        claim: int = self._words[ch.CLAIM]
-        return claim >= batch.first + batch.count
+        return self._control.finished(batch)
 
     def withdraw(self) -> None:
-        words = self._words
-        words[ch.LIMIT] = words[ch.CLAIM] + 1
-        barrier()
+        self._control.forbid()
         for batch in self.batches:
             batch.withdrawn = min(batch.withdrawn, max(self.begun(batch), batch.settled))
 
     def resume(self) -> None:
-        self._words[ch.LIMIT] = ch.NO_LIMIT
+        self._control.allow()
 
     def collect(self) -> None:
         if not self._reading.acquire(blocking=False):
@@ -610,7 +572,7 @@ class ProcessLane(Lane):
             if not self.batches or self._death is not None:
                 return
             batch = self.batches[0]
-            written = self._written(batch)
+            written = self._control.written(batch)
             barrier()
             # Frames that the worker sent before that moment tell of outcomes that come before what is in the half.
             self._read(until_empty=True)
@@ -618,15 +580,6 @@ class ProcessLane(Lane):
                 self._take_written(batch, written)
         finally:
             self._reading.release()
-
-    def _written(self, batch: Batch) -> tuple[int, int]:
-        """What the worker has written to the half of a batch: up to which byte, and in which format."""
-        words = self._words
-        column, position = words[ch.FORMAT], words[ch.WRITTEN]
-        claim = words[ch.CLAIM]
-        if batch.half < 0 or not batch.first <= claim <= batch.first + batch.count:
-            return 0, 0  # the words tell of another batch
-        return (8 * (claim - batch.first), column) if column else (position, 0)
 
     def _take_written(self, batch: Batch, written: tuple[int, int]) -> None:
         position, column = written
@@ -637,5 +590,4 @@ class ProcessLane(Lane):
         return resident(self.pid) if self.pid is not None else 0
 
     def running_since(self) -> float | None:
-        started: int = self._words[ch.STARTED]
-        return started / 1e9 if started else None
+        return self._control.running_since()
