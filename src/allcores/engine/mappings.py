@@ -7,7 +7,6 @@ one is gone the writer is told, and may use the segment again.
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import pickle
 import socket
@@ -16,6 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
+from allcores.engine.mapped import mapped
 from allcores.engine.parcels import PRIVATE
 from allcores.engine.segments import read_all
 
@@ -59,8 +59,8 @@ class Mappings:
     def __init__(self, connection: socket.socket, on_return: Callable[[], object]) -> None:
         self._connection = connection
         self._on_return = on_return
-        self._maps: dict[int, mmap.mmap] = {}
-        self._fresh: dict[int, mmap.mmap | bytearray] = {}  # private, or given for good
+        self._maps: dict[int, Any] = {}
+        self._fresh: dict[int, Any] = {}  # private, or given for good
         self._views: dict[int, weakref.ref[Any]] = {}  # of each delivery that is in use
         self._returned: deque[int] = deque()
         self._spoilt: deque[int] = deque()
@@ -126,22 +126,22 @@ class Mappings:
                 if use:
                     self._fresh[other] = self._map_fresh(fds[0], size, use)
                 else:
-                    self._maps[other] = mmap.mmap(fds[0], size)
+                    self._maps[other] = mapped(fds[0], size)
             finally:
                 os.close(fds[0])
 
-    def _map_fresh(self, fd: int, size: int, use: int) -> mmap.mmap | bytearray:
+    def _map_fresh(self, fd: int, size: int, use: int) -> Any:
         if use == PRIVATE:
-            return mmap.mmap(fd, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+            return mapped(fd, size, private=True)
         if self._given < MAPPED:
             try:
-                file = mmap.mmap(fd, size)
+                memory = mapped(fd, size)
             except OSError:
                 pass
             else:
                 self._given += 1
-                weakref.finalize(file, self._forget_given).atexit = False
-                return file
+                weakref.finalize(memory, self._forget_given).atexit = False
+                return memory
         copy = bytearray(size)
         read_all(fd, copy, 0)
         return copy

@@ -17,6 +17,8 @@ from collections import deque
 from collections.abc import Sequence
 from pickle import PickleBuffer
 
+from allcores.engine.mapped import mapped
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -73,14 +75,15 @@ class Segment:
         OSError: there is no memory to be had, or no descriptor.
     """
 
-    __slots__ = ("_file", "_used", "fd", "id", "size")
+    __slots__ = ("_memory", "_used", "fd", "id", "size")
 
     def __init__(self, number: int, size: int) -> None:
         self.id = number
         self.size = size
-        self.fd = anonymous_file(size)
         self._used = False
-        self._file: mmap.mmap | None = None
+        self._memory: memoryview | None = None
+        self.fd = -1
+        self.fd = anonymous_file(size)
 
     def write(self, parts: Sequence[tuple[int, memoryview]]) -> None:
         """Fill it.
@@ -91,14 +94,14 @@ class Segment:
         Raises:
             OSError: there is no memory left.
         """
-        if self._used and self._file is None:
-            self._file = mmap.mmap(self.fd, self.size)
+        if self._used and self._memory is None:
+            self._memory = memoryview(mapped(self.fd, self.size)).cast("B")
         self._used = True
         for offset, data in parts:
             for begin in range(0, len(data), _STRIDE):
                 piece = data[begin : begin + _STRIDE]
-                if self._file is not None:
-                    self._file[offset + begin : offset + begin + len(piece)] = piece
+                if self._memory is not None:
+                    self._memory[offset + begin : offset + begin + len(piece)] = piece
                 else:
                     _write_all(self.fd, piece, offset + begin)
 
@@ -113,12 +116,12 @@ class Segment:
 
     def close(self) -> None:
         """Let go of it here; it lives on where it is mapped."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._memory = None
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+    __del__ = close
 
 
 def _write_all(fd: int, data: memoryview, offset: int) -> None:

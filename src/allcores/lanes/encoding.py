@@ -89,8 +89,16 @@ class Encoder:
         """The frame for a batch, with what the worker must be told before."""
         if self._forgotten or self._apart is not None:
             ahead = self._forgets() + self.notice()
-            return ahead + self._encode(batch)
-        return self._encode(batch)
+            return ahead + self._encode_or_undo(batch)
+        return self._encode_or_undo(batch)
+
+    def _encode_or_undo(self, batch: Batch) -> bytes:
+        new: _New = []
+        try:
+            return self._encode(batch, new)
+        except BaseException:
+            self._known.difference_update(number for number, _ in new)  # they do not get there
+            raise
 
     def _forgets(self) -> bytes:
         forgotten = []
@@ -112,11 +120,10 @@ class Encoder:
         body = self._apart.notice()
         return frame(ch.NOTICE, body=body) if body else b""
 
-    def _encode(self, batch: Batch) -> bytes:
+    def _encode(self, batch: Batch, new: _New) -> bytes:
         flags = ch.TIMED if batch.timeout is not None else 0
         if batch.half:
             flags |= ch.SECOND_HALF
-        new: _New = []
         ids: int | list[int]
         items: Any
         if isinstance(batch, CallsBatch):
@@ -148,8 +155,9 @@ class Encoder:
 
     def _introduce(self, function: Function | Shared, new: _New) -> None:
         if function.id not in self._known:
+            wire = self._wire(function.blob, new, PRIVATE)  # what it refers to comes before it
             self._known.add(function.id)
-            new.append((function.id, self._wire(function.blob, new, PRIVATE)))
+            new.append((function.id, wire))
 
     def _payload(self, call: SingleCall, new: _New) -> Any:
         payload = call.payload
