@@ -193,12 +193,14 @@ class Pool:
         if timeout is not UNSET or retries is not UNSET:
             policy = make_policy(policy, timeout, retries)
         failure = payload = None
-        args = _check_tuple("args", args)
+        if type(args) is not tuple:
+            args = _check_tuple("args", args)
         try:
             kwds = dict(kwds)
         except (TypeError, ValueError):
             raise TypeError(f"kwds must be a mapping, not {kwds!r}") from None
-        _check_callbacks(callback, error_callback)
+        if callback is not None or error_callback is not None:
+            _check_callbacks(callback, error_callback)
         if self._seeds is not None:
             key = next(self._seeds.number((None,)))[0]
             func, args = SeededCall(func), (key, *args)

@@ -177,11 +177,12 @@ class MapResult(AsyncResult, MapCall):
         values, self.values = self.values, None
         if values is None:
             return
-        failures = (value for value in values if type(value) is Failure)
-        if self.return_exceptions:
+        if not self.failed:
+            self.value = values
+        elif self.return_exceptions:
             self.value = [value.error if type(value) is Failure else value for value in values]
         else:
-            self.value = next(failures, values)
+            self.value = next((value for value in values if type(value) is Failure), values)
         if type(self.value) is Failure:
             if self.error_callback is not None:
                 self.error_callback(self.value.error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 TYPE_CHECKING = False
@@ -53,7 +52,7 @@ class Batch:
         self.half = 0
         self.settled = 0
         self.consumed = 0
-        self.sent = time.monotonic()
+        self.sent = 0.0
         self.timeout = timeout
         self.withdrawn = count
         self.closed = False
@@ -178,6 +177,7 @@ class ItemsBatch(Batch):
         return [self.call]
 
     def fail_at(self, position: int, failure: Failure) -> list[Call]:
+        self.call.failed = True
         return [self.call] if self.call.put(self.start + position, [failure]) else []
 
     def report_progress(self, count: int) -> None:

@@ -52,6 +52,7 @@ class Call:
         deaths: how many lanes a task has cost, by index; None while there are none.
         queued: whether it stands in the scheduler's queue.
         cancelled: whether it was given up.
+        failed: whether there is a `Failure` among the outcomes so far.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Call:
         "cancelled",
         "deaths",
         "done",
+        "failed",
         "function",
         "owner",
         "policy",
@@ -78,6 +80,7 @@ class Call:
         self.done = False
         self.queued = False
         self.cancelled = False
+        self.failed = False
         self.value: Any = None
         self.waiters: list[Callable[[], None]] | None = None
         self.attempts: dict[int, int] | None = None
@@ -102,16 +105,21 @@ class Call:
         """How many tasks can be taken now."""
         raise NotImplementedError
 
+    @property
+    def has_callback(self) -> bool:
+        """Whether `before_done` has anything to do."""
+        return True
+
     def before_done(self) -> None:
         """Runs once all outcomes are there, before anybody waiting is told; without the lock."""
 
-    def release(self) -> list[Any]:
+    def release(self) -> Any:
         """Let go of the inputs.
 
         Returns:
             What was held, for the caller to drop without the lock: any object may run code when it goes.
         """
-        held, self.owner = [self.owner], None
+        held, self.owner = self.owner, None
         return held
 
     def fail_rest(self, error: BaseException) -> bool:
@@ -149,6 +157,7 @@ class SingleCall(Call):
         self.done = False
         self.queued = False
         self.cancelled = False
+        self.failed = False
         self.value = None
         self.waiters = None
         self.attempts = None
@@ -162,8 +171,12 @@ class SingleCall(Call):
     def available(self) -> int:
         return 1
 
-    def release(self) -> list[Any]:
-        held = [self.owner, self.payload, self.arguments]
+    @property
+    def has_callback(self) -> bool:
+        return self.callback is not None or self.error_callback is not None
+
+    def release(self) -> Any:
+        held = (self.owner, self.payload, self.arguments)
         self.owner = self.payload = self.arguments = None
         return held
 
@@ -286,14 +299,15 @@ class MapCall(BulkCall):
         spans.append((self._taken, len(self._items) - self._taken))
         self._returned.clear()
         self._taken = len(self._items)
+        self.failed = True
         complete = self._left == 0
         for start, count in spans:
             if count:
                 complete = self.put(start, [Failure(error)] * count)
         return complete
 
-    def release(self) -> list[Any]:
-        held = [*super().release(), self._items, *self._returned]
+    def release(self) -> Any:
+        held = (super().release(), self._items, list(self._returned))
         self._items = ()
         self._taken = 0
         self._returned.clear()
@@ -365,6 +379,10 @@ class StreamCall(BulkCall):
         """How many items have been drawn."""
         return self._taken + len(self._buffer)
 
+    @property
+    def has_callback(self) -> bool:
+        return False
+
     def draw(self, items: Sequence[Any]) -> None:
         """Add items that wait to be taken."""
         self._buffer.extend(items)
@@ -393,8 +411,8 @@ class StreamCall(BulkCall):
             self.ready.extend(run)
         return True  # somebody may be waiting for these
 
-    def release(self) -> list[Any]:
-        held = [*super().release(), self.source]
+    def release(self) -> Any:
+        held = (super().release(), self.source)
         self.source = None
         return held
 

@@ -71,6 +71,8 @@ class Codec:
         Raises:
             Exception: what pickling raised, with the part that cannot be pickled named in its text.
         """
+        if not kwds and _is_plain(args):
+            return pickle.dumps((args, kwds), 5)
         buffers: list[PickleBuffer] = []
         try:
             if is_raw(args):
@@ -134,6 +136,20 @@ def _parcel(pieces: list[bytes], buffers: list[PickleBuffer], kept: list[Any]) -
     if buffers or kept or shared or len(pieces) > 1 or len(pieces[0]) >= LEAST:
         return Parcel(pieces, buffers, kept, shared)
     return pieces[0]
+
+
+#: Types whose values travel as they are, whoever loads them; and those of which that is so while they are short.
+_ATOMS = frozenset({int, float, bool, type(None), complex})
+_SHORT = frozenset({str, bytes})
+
+
+def _is_plain(args: tuple[Any, ...]) -> bool:
+    """Whether nothing but the pickle is needed for these arguments."""
+    for value in args:
+        kind = type(value)
+        if kind not in _ATOMS and (kind not in _SHORT or len(value) >= LEAST):
+            return False
+    return True
 
 
 def _importable(target: Callable[..., Any]) -> bool:

@@ -101,7 +101,7 @@ class FunctionTable:
         self._size = 0
 
     def find(self, target: Callable[..., Any]) -> Function | None:
-        """The function's record, if it was used before and is still what it was."""
+        """The function's record, if it was used before and is still what it was. Needs no lock."""
         function = self._known.get(id(target))
         if function is not None and function.target is target and function.current:
             return function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -144,7 +145,8 @@ class Lane:
         """
 
     def admit(self, batch: Batch) -> None:
-        """Number a batch that has been appended to `batches`. Called with the lock."""
+        """A batch has been appended to `batches`. Called with the lock."""
+        batch.sent = time.monotonic()
 
     def give_up(self) -> None:
         """After an exception in a thread that had borrowed the lane: it is in no state to be used again."""

@@ -102,8 +102,7 @@ class Scheduler:
         Raises:
             Exception: what pickling the function raised.
         """
-        with self.lock:
-            function = self._functions.find(target)
+        function = self._functions.find(target)
         if function is not None:
             return function
         blob, by_value = self.lanes.pickle(target)
@@ -160,7 +159,8 @@ class Scheduler:
         """
         interrupted = self._interrupted
         with self.lock:
-            self.check_open()
+            if self.state is not PoolState.OPEN or self.broken is not None:
+                self.check_open()
             call.queued = True
             self._queue.append(call)
             self._waiting += call.available
@@ -498,6 +498,43 @@ class Scheduler:
             self._note_room(lane)
             self._end_if_finished()
         self._dispatch()
+
+    def task_over(self, lane: Lane, batch: Batch, value: Any, elapsed: int) -> bool:
+        """A lane has done the only task of its only batch, and well.
+
+        Does in one go what settling the outcome and `batch_over` do in general, for a lone task waits for nothing but
+        this.
+
+        Returns:
+            False where the case is not as simple as that; nothing has been done then.
+        """
+        assert isinstance(batch, CallsBatch)
+        call = batch.calls[0]
+        if call.has_callback:
+            return False
+        with self.lock:
+            usual = lane.state is LaneState.OPEN and self.state is PoolState.OPEN and not self._queue
+            if not usual or lane.sender or lane.withdrawing or lane.quota is not None or lane.killed_for is not None:
+                return False
+            if len(lane.batches) != 1 or batch.closed or batch.doomed is not None or call.cancelled:
+                return False
+            lane.batches.popleft()
+            lane.busy += elapsed
+            lane.tasks += 1
+            batch.settled = 1
+            batching.learn(call.function, 1, elapsed)
+            self._roomy.discard(lane)
+            self._idle.append(lane)
+            call.value = value
+            call.done = True
+            held = call.release()
+            waiters, call.waiters = call.waiters, None
+        del held  # without the lock
+        for wake in waiters or ():
+            wake()
+        if len(self._idle) < len(self._active) and self.hungry:
+            self.patrol.share_out()
+        return True
 
     def batch_over(self, lane: Lane, batch: Batch, elapsed: int) -> None:
         """A lane has reported on the whole of its oldest batch; what it did not begin goes elsewhere."""

@@ -56,6 +56,9 @@ class Settlement:
             if batch.closed and not last:
                 return
             begin = batch.settled
+            if failures:
+                for call in batch.owners():
+                    call.failed = True
             if batch.doomed is not None:
                 values = values[: max(0, batch.doomed - begin)]
             if pauses:
@@ -72,19 +75,23 @@ class Settlement:
         """Tell those who wait that these calls have something for them."""
         calls = list(calls)
         for call in calls:
-            if type(call) is not StreamCall and not call.done:
+            if not call.done and call.has_callback:
                 self._guard(call.before_done)
         wake: list[Callable[[], None]] = []
         ended: list[Callable[[], None]] = []
-        held: list[list[Any]] = []
+        held: list[Any] = []
         sources = []
         with self._lock:
             for call in calls:
-                if not isinstance(call, StreamCall) or call.complete:
+                if type(call) is StreamCall:
+                    if call.complete and call.source is not None:
+                        sources.append(call.source)
+                    over = call.complete
+                else:
+                    over = True
+                if over:
                     if isinstance(call, BulkCall) and call.on_end is not None and not call.done:
                         ended.append(call.on_end)
-                    if isinstance(call, StreamCall) and call.source is not None:
-                        sources.append(call.source)
                     call.done = True
                     held.append(call.release())
                 if call.waiters is not None:

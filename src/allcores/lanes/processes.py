@@ -510,6 +510,8 @@ class ProcessLane(Lane):
             self._take_from_half(batch, position, flags >> ch.COLUMN_SHIFT, boxed)
         if count:
             values, failures = unpack_stream(body[ch.REPORT.size :], boxed, self._open)
+            if batch.half < 0 and not failures and self.scheduler.task_over(self, batch, values[0], elapsed):
+                return
             self.scheduler.settlement.settle(batch, values, failures)
         if flags & ch.LAST and batch.doomed is None:  # a lane that is being ended gets no more work
             self.scheduler.batch_over(self, batch, elapsed)
