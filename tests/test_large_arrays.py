@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
+import pyarrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -323,15 +325,13 @@ def test_other_ways_of_starting_workers(method: str) -> None:
 
 
 def test_frames_and_tables_travel(processes: Pool) -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"number": numbers(0), "text": ["some", "text"] * (MANY // 2)})
     assert processes.apply(tasks.same, (frame,)).equals(frame)
     assert all(came.equals(frame) for came in processes.map(tasks.same, [frame] * 4))
     changed = processes.apply(tasks.same, (frame,))
     changed.loc[0, "number"] = 5
     assert changed["number"][0] == 5
-    arrow = pytest.importorskip("pyarrow")
-    table = arrow.table({"number": numbers(0), "text": ["some", "text"] * (MANY // 2)})
+    table = pyarrow.table({"number": numbers(0), "text": ["some", "text"] * (MANY // 2)})
     assert processes.apply(tasks.same, (table,)).equals(table)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from allcores.engine.batching import size_of_window
-from allcores.engine.calls import Call, MapCall, SingleCall, Source, StreamCall
+from allcores.engine.calls import Call, Frozen, MapCall, SingleCall, Source, StreamCall
 from allcores.engine.outcome import Failure
 
 TYPE_CHECKING = False
@@ -385,7 +385,7 @@ class IteratorSource(Source):
                     return
                 chunk, ended, error = self._draw()
                 drawn += len(chunk)
-                if (chunk and not self._call.scheduler.more(self._call, chunk)) or ended:
+                if (chunk and not self._call.scheduler.more(self._call, self._freeze(chunk))) or ended:
                     self._stop(error)
                     return
 
@@ -403,6 +403,12 @@ class IteratorSource(Source):
         except BaseException as error:
             return [], True, error
         return chunk, False, None
+
+    def _freeze(self, chunk: list[Any]) -> list[Any]:
+        """The iterator may use an object again that it has given out, as many readers do with their buffer."""
+        frozen = [self._call.scheduler.lanes.freeze(item) for item in chunk]
+        self._call.frozen |= any(type(item) is Frozen for item in frozen)
+        return frozen
 
 
 class InlineSource(IteratorSource):

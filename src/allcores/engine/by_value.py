@@ -4,7 +4,8 @@ cloudpickle does the work. What is added, for pickles that go to workers:
 
 - Functions of `__main__` share the worker's (otherwise empty) `__main__` as their globals, so that what one of them
   sets, an initializer say, the others find. A value that the program has rebound or changed arrives; one that has
-  stayed as it was does not overwrite what a task has made of it.
+  stayed as it was does not overwrite what a task has made of it. Tasks of a call made before that see the value
+  that was: `MainState` puts it back for them.
 - A global that cannot be pickled keeps no function from travelling: using it there raises an error that says so.
 - A class of `__main__` is registered in the worker's `__main__`, so that its instances come back by reference, as
   instances of the very class that the caller knows, and at the standard pickler's speed.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import sys
 import types
 from collections import ChainMap
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from pickle import PickleBuffer
     from typing import Any
 
-__all__ = ["dumps_by_value", "dumps_for_worker"]
+__all__ = ["MainState", "came", "dumps_by_value", "dumps_for_worker"]
 
 _MAINS = ("__main__", "__mp_main__")
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes)
@@ -42,8 +44,13 @@ _SIMPLE = (type(None), bool, int, float, complex, str, bytes)
 #: The token of a global that there is not (any more).
 _GONE = "gone"
 
-#: In a worker: what the program sent last for each global of its main module.
+#: In a worker: of what the program sent, what stands for each global of its main module now.
 _tokens: dict[str, object] = {}
+
+#: In a worker: the globals that came with the pickles loaded since `MainState.taken`.
+came: dict[str, tuple[object, Any]] = {}
+
+_always = itertools.count()
 
 
 def dumps_by_value(value: Any, buffers: list[PickleBuffer] | None = None) -> bytes:
@@ -206,17 +213,46 @@ def _set_function_state(function: types.FunctionType, state: Any) -> None:
     attributes, slots, set_state = state
     namespace = function.__globals__
     for name, (token, value) in slots["__globals__"].items():
-        if MADE_MAIN not in namespace:  # the program's own, inherited by fork: only what is missing is added
-            if token != _GONE:
-                namespace.setdefault(name, value)
-        elif token == _GONE:
-            if _tokens.pop(name, None) is not None:
-                namespace.pop(name, None)
-        elif token is None or name not in namespace or _tokens.get(name) != token:
-            namespace[name] = value
-            _tokens[name] = token or "always"
+        if MADE_MAIN in namespace:
+            sent = (next(_always) if token is None else token), value
+            came[name] = sent
+            _put(namespace, name, *sent)
+        elif token != _GONE:  # the program's own, inherited by fork: only what is missing is added
+            namespace.setdefault(name, value)
     slots["__globals__"] = {}
     set_state(function, (attributes, slots))
+
+
+def _put(namespace: dict[str, Any], name: str, token: object, value: Any) -> None:
+    """Give a global its value, unless it has it, or what a task has made of that."""
+    if token == _GONE:
+        if _tokens.pop(name, None) is not None:
+            namespace.pop(name, None)
+    elif name not in namespace or _tokens.get(name) != token:
+        namespace[name] = value
+        _tokens[name] = token
+
+
+class MainState:
+    """The globals of the main module as one pickle brought them."""
+
+    def __init__(self, values: dict[str, tuple[object, Any]]) -> None:
+        self._values = values
+
+    @classmethod
+    def taken(cls) -> MainState | None:
+        """What has come since this was last asked; None for nothing."""
+        if not came:
+            return None
+        state = cls(dict(came))
+        came.clear()
+        return state
+
+    def restore(self) -> None:
+        """Let the globals be these again."""
+        namespace = _main_globals()
+        for name, (token, value) in self._values.items():
+            _put(namespace, name, token, value)
 
 
 def _registered(make: Any, name: str, *arguments: Any) -> Any:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from allcores.engine.functions import Function
     from allcores.engine.scheduler import Scheduler
 
-__all__ = ["BulkCall", "Call", "MapCall", "SingleCall", "StreamCall"]
+__all__ = ["BulkCall", "Call", "Frozen", "MapCall", "SingleCall", "StreamCall"]
 
 
 def _brief(value: object) -> str:
@@ -195,18 +195,37 @@ class SingleCall(Call):
         return f"{self.function.name}({arguments})"
 
 
+class Frozen:
+    """An item as it was when it was drawn, whatever becomes of the object that it came from.
+
+    Attributes:
+        payload: the arguments of its task, in the form that the pool's lanes take.
+        item: the object, for messages.
+    """
+
+    __slots__ = ("item", "payload")
+
+    def __init__(self, item: Any, payload: Any) -> None:
+        self.item = item
+        self.payload = payload
+
+    def __repr__(self) -> str:
+        return repr(self.item)
+
+
 class BulkCall(Call):
     """A call of a function over many items: a task for each.
 
     Attributes:
         star: whether an item is the tuple of the function's arguments.
         singly: whether items must be pickled one by one.
+        frozen: whether some items are `Frozen`.
         least: the least number of items to take together, where there are so many.
         on_progress: told how many more tasks are done, or None.
         on_end: told once all are, or None.
     """
 
-    __slots__ = ("_returned", "least", "on_end", "on_progress", "singly", "star")
+    __slots__ = ("_returned", "frozen", "least", "on_end", "on_progress", "singly", "star")
 
     def __init__(
         self,
@@ -220,6 +239,7 @@ class BulkCall(Call):
         super().__init__(scheduler, function, policy, owner)
         self.star = star
         self.singly = False
+        self.frozen = False
         self.least = least
         self.on_progress: Callable[[int], None] | None = None
         self.on_end: Callable[[], None] | None = None

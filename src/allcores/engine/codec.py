@@ -8,6 +8,7 @@ import types
 from collections.abc import Callable
 from pickle import PickleBuffer
 
+from allcores.engine.calls import Frozen
 from allcores.engine.parcels import LEAST, Parcel, dump, dump_raw, is_raw
 from allcores.engine.shared import referred
 
@@ -15,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "is_plain"]
 
 
 class Codec:
@@ -71,7 +72,7 @@ class Codec:
         Raises:
             Exception: what pickling raised, with the part that cannot be pickled named in its text.
         """
-        if not kwds and _is_plain(args):
+        if not kwds and is_plain(args):
             return pickle.dumps((args, kwds), 5)
         buffers: list[PickleBuffer] = []
         try:
@@ -105,6 +106,9 @@ class Codec:
         """
         packed: list[bytes | Parcel] = []
         for item in items:
+            if type(item) is Frozen:
+                packed.append(item.payload)
+                continue
             try:
                 packed.append(self.call(tuple(item) if star else (item,), {}))
             except Exception as error:
@@ -143,8 +147,8 @@ _ATOMS = frozenset({int, float, bool, type(None), complex})
 _SHORT = frozenset({str, bytes})
 
 
-def _is_plain(args: tuple[Any, ...]) -> bool:
-    """Whether nothing but the pickle is needed for these arguments."""
+def is_plain(args: tuple[Any, ...]) -> bool:
+    """Whether nothing but the pickle is needed for these values, and nobody can change them."""
     for value in args:
         kind = type(value)
         if kind not in _ATOMS and (kind not in _SHORT or len(value) >= LEAST):

@@ -214,6 +214,10 @@ class Lanes:
         """Arguments in the form that the lanes take."""
         raise NotImplementedError
 
+    def freeze(self, item: Any) -> Any:
+        """An item that has been drawn from an iterator, which may go on changing it: a `Frozen` where need be."""
+        return item
+
     def share(self, value: Any, on_end: Callable[[int], object]) -> Any:
         """What arrives as `value` when it is, or is part of, an argument.
 

@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from allcores.engine.by_value import MainState
     from allcores.engine.lane import Hook
     from allcores.engine.out_of_band import OutOfBand
     from allcores.engine.parcels import Parcel
@@ -119,6 +120,9 @@ class Worker:
         self._numbers = memoryview(b"")  # the column being filled
         self._functions = objects
         self._columns: dict[int, int] = {}  # by function id: the column that its last results would fit
+        self._mains: dict[int, MainState] = {}  # by function id: the main module's globals that it came with
+        self._main = 0  # the function whose globals were put in place last
+        self._came: dict[str, Any] = {}  # globals that have been put there since
         self._frames = FrameReader(connection)
 
     def serve(self) -> None:
@@ -156,6 +160,7 @@ class Worker:
             for function_id in loads(body):
                 self._functions.pop(function_id, None)
                 self._columns.pop(function_id, None)
+                self._mains.pop(function_id, None)
         elif kind == ch.NOTICE:
             self._apart.take_notice(body)
         elif kind == ch.SETUP:
@@ -212,6 +217,8 @@ class Worker:
         if flags & ch.TIMED:
             words[ch.STARTED] = began
         try:
+            if self._mains:
+                self._restore_main(function_id)
             args, kwds = loads(body)
             value = self._functions[function_id](*args, **kwds)
         except BaseException as error:
@@ -357,6 +364,8 @@ class Worker:
             applied = map(self._call, each, self._opened(items))
         else:
             try:
+                if self._mains:
+                    self._restore_main(ids)
                 loaded = self._load(items)
             except BaseException:
                 return None
@@ -372,16 +381,44 @@ class Worker:
         return iter(items)
 
     def _call(self, function_id: int, blob: bytes | Callable[[], Any]) -> Any:
+        if self._mains:
+            self._restore_main(function_id)
         args, kwds = loads(blob) if type(blob) is bytes else blob()  # type: ignore[operator]
         return self._functions[function_id](*args, **kwds)
 
     def _introduce(self, introduced: list[tuple[int, Any]]) -> None:
         """Unpickle functions and shared objects; one that cannot be raises the reason for each task."""
         for number, blob in introduced:
+            self._take_main()
             try:
                 self._functions[number] = self._load(blob)
             except BaseException as error:
                 self._functions[number] = Unavailable(error)
+            main = self._take_main()
+            if main is not None:
+                self._mains[number] = main
+                self._main = number
+
+    def _take_main(self) -> MainState | None:
+        """The globals of the main module that have come with what was loaded last; they are in place."""
+        by_value: Any = sys.modules.get("allcores.engine.by_value")
+        if by_value is None:
+            return None
+        self._came = by_value.came
+        main: MainState | None = by_value.MainState.taken()
+        if main is not None:
+            self._main = 0
+        return main
+
+    def _restore_main(self, function_id: int) -> None:
+        """Let a function find the main module as it was when it was sent, whatever has come since."""
+        if self._main == function_id and not self._came:
+            return
+        self._take_main()
+        main = self._mains.get(function_id)
+        if main is not None:
+            main.restore()
+            self._main = function_id
 
     def _load(self, blob: Any) -> Any:
         return loads(blob) if type(blob) is bytes else self._apart.open(blob)()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from allcores.engine import batching
 from allcores.engine import channel as ch
 from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
+from allcores.engine.calls import Frozen
 from allcores.engine.codec import Codec
 from allcores.engine.frames import frame
 from allcores.engine.parcels import LENT, PRIVATE, Parcel
@@ -19,9 +20,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from allcores.engine.calls import SingleCall
     from allcores.engine.functions import Function
     from allcores.engine.out_of_band import OutOfBand
+    from allcores.engine.policy import Policy
     from allcores.engine.segments import Segments
     from allcores.engine.shared import Shared
     from allcores.engine.worker import Setup
@@ -142,7 +143,7 @@ class Encoder:
                 ids = [call.function.id for call in calls]
                 for call in calls:
                     self._introduce(call.function, new)
-            items = [self._payload(call, new) for call in calls]
+            items = [self._payload(call.payload, call.policy, new) for call in calls]
             weight = sum(_weight(call.payload) for call in calls)
         else:
             assert isinstance(batch, ItemsBatch)
@@ -159,12 +160,12 @@ class Encoder:
             self._known.add(function.id)
             new.append((function.id, wire))
 
-    def _payload(self, call: SingleCall, new: _New) -> Any:
-        payload = call.payload
+    def _payload(self, payload: Any, policy: Policy, new: _New) -> Any:
+        """What stands in a frame for arguments that were pickled ahead."""
         if type(payload) is not Parcel:
             return payload or b""  # none is left of a call that was given up meanwhile
         use = LENT
-        if call.policy.retry is not None and payload.lease is not None:
+        if policy.retry is not None and payload.lease is not None:
             use = PRIVATE  # the next attempt must find what this one found
             payload.lease.single = True
         return self._wire(payload, new, use)
@@ -182,14 +183,15 @@ class Encoder:
 
     def _encode_items(self, batch: ItemsBatch, new: _New) -> tuple[int, Any, int]:
         call = batch.call
-        if not call.singly:
+        if not call.singly and not (call.frozen and any(type(item) is Frozen for item in batch.items)):
             packed = self._codec.items(batch.items)
             if packed is not None:
                 batch.parcel = packed
                 mode = ch.MODE_STAR if call.star else ch.MODE_EACH
                 return mode, self._wire(packed, new, LENT), _weight(packed)
         batch.parcel = singly = self._codec.items_singly(batch.items, call.star)
-        return ch.MODE_CALLS, [self._wire(each, new, LENT) for each in singly], sum(map(_weight, singly))
+        wires = [self._payload(payload, call.policy, new) for payload in singly]
+        return ch.MODE_CALLS, wires, sum(map(_weight, singly))
 
     def close(self) -> None:
         """The worker is gone."""

@@ -16,8 +16,9 @@ from allcores.cpu import cpu_count
 from allcores.engine import channel as ch
 from allcores.engine.barrier import barrier
 from allcores.engine.batch import Batch, ItemsBatch
+from allcores.engine.calls import Frozen
 from allcores.engine.citizenship import Reporting, take_log, take_warning
-from allcores.engine.codec import Codec
+from allcores.engine.codec import Codec, is_plain
 from allcores.engine.complaints import complain
 from allcores.engine.frames import FrameReader, frame
 from allcores.engine.lane import Death, Hook, Lane, Lanes
@@ -109,6 +110,14 @@ class ProcessLanes(Lanes):
     def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes | Parcel:
         payload = self.codec.call(args, kwds)
         return self.large.take_in(payload) if isinstance(payload, Parcel) else payload
+
+    def freeze(self, item: Any) -> Any:
+        if is_plain(item if type(item) is tuple else (item,)):
+            return item
+        try:
+            return Frozen(item, self.pack((item,), {}))
+        except Exception:
+            return item  # the same comes out when its task is sent, and is the task's error then
 
     def share(self, value: Any, on_end: Callable[[int], object]) -> Shared:
         handle = Shared(value, self.large.keep(self.codec.value(value)))
