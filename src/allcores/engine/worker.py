@@ -123,6 +123,7 @@ class Worker:
         self._mains: dict[int, MainState] = {}  # by function id: the main module's globals that it came with
         self._main = 0  # the function whose globals were put in place last
         self._came: dict[str, Any] = {}  # globals that have been put there since
+        self._reporting: Reporting | None = None
         self._frames = FrameReader(connection)
 
     def serve(self) -> None:
@@ -178,6 +179,7 @@ class Worker:
         current = process.current_process()
         current.name = setup.name
         current.authkey = setup.authkey
+        self._reporting = setup.reporting
         setup.reporting.install(self._send_report)
         limit_threads(setup.threads)
         try:
@@ -394,6 +396,8 @@ class Worker:
                 self._functions[number] = self._load(blob)
             except BaseException as error:
                 self._functions[number] = Unavailable(error)
+            if self._reporting is not None and self._reporting.filters:
+                self._reporting.catch_up()  # with what loading it has imported
             main = self._take_main()
             if main is not None:
                 self._mains[number] = main
