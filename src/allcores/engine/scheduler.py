@@ -17,8 +17,10 @@ from collections.abc import Callable
 from functools import partial
 
 from allcores.engine import batching
+from allcores.engine.backlog import Backlog, cancelled_error
 from allcores.engine.batch import Batch, CallsBatch
 from allcores.engine.calls import BulkCall, Call, SingleCall, StreamCall
+from allcores.engine.crew import Crew
 from allcores.engine.functions import Function, FunctionTable
 from allcores.engine.lane import Death, Lane, Lanes, LaneState
 from allcores.engine.ledger import Ledger
@@ -82,16 +84,10 @@ class Scheduler:
         self._supervisor = Supervisor()
         self.memory_limit = memory_limit
         self._tasks_per_lane = tasks_per_lane
-        self._queue: deque[Call] = deque()
+        self._backlog = Backlog()
         self._streams: set[StreamCall] = set()  # those whose input is not at its end
-        self._waiting = 0  # tasks in the queue
-        self._active: list[Lane] = []  # starting or open
-        self._leaving: set[Lane] = set()  # told to end
-        self._idle: list[Lane] = []  # a stack: the lane used last is the warmest
-        self._roomy: set[Lane] = set()  # busy, and could be given one more batch
+        self._crew = Crew(size)
         self._deferred: deque[Callable[[], object]] = deque()  # see `later`
-        self._starting = 0
-        self._made = 0
         self._ended = threading.Event()
 
     # Taking calls in
@@ -132,7 +128,7 @@ class Scheduler:
     def forget_large(self) -> None:
         """Large buffers have not been used for a while: if nothing runs, let go of functions that carry some."""
         with self.lock:
-            if self._queue or any(lane.batches for lane in self._active):
+            if self._backlog or any(lane.batches for lane in self._crew.active):
                 return
             self._functions.drop_large()
             for number in self._functions.take_forgotten():
@@ -143,7 +139,7 @@ class Scheduler:
             self._forget_in_lanes(number)
 
     def _forget_in_lanes(self, number: int) -> None:
-        for lane in self._active:
+        for lane in self._crew.active:
             lane.forget(number)
 
     def unsendable(self, target: Any) -> Function:
@@ -161,9 +157,7 @@ class Scheduler:
         with self.lock:
             if self.state is not PoolState.OPEN or self.broken is not None:
                 self.check_open()
-            call.queued = True
-            self._queue.append(call)
-            self._waiting += call.available
+            self._backlog.add(call, call.available)
             stuck = self._stuck
         if interrupted:
             self.later(self._dispatch)  # what the handler has interrupted is not done with the lanes
@@ -200,10 +194,7 @@ class Scheduler:
             if call.cancelled or self.state is PoolState.ENDED:
                 return False
             call.draw(items)
-            self._waiting += len(items)
-            if not call.queued:
-                call.queued = True
-                self._queue.append(call)
+            self._backlog.add(call, len(items))
             stuck = self._stuck
         if not stuck:
             self._dispatch()
@@ -222,13 +213,11 @@ class Scheduler:
         try:
             with self.lock:
                 self.check_open()
-                if interrupted or self._queue or not self._idle:
-                    return False
-                lane = self._idle[-1]
-                if not lane.borrow():
+                lane = None if interrupted or self._backlog else self._crew.first_idle()
+                if lane is None or not lane.borrow():
                     lane = None
                     return False
-                self._idle.pop()
+                self._crew.pop_idle()
                 batch = CallsBatch([call])
                 self._give(lane, batch)
                 lane.sender = 0
@@ -243,7 +232,7 @@ class Scheduler:
     @property
     def _stuck(self) -> bool:
         """Whether nobody can take anything just now."""
-        return self.lanes.concurrent and not (self._idle or self._roomy or len(self._active) < self.size)
+        return self.lanes.concurrent and self._crew.spent
 
     def check_open(self) -> None:
         """Raise the reason if the pool takes no calls."""
@@ -285,7 +274,7 @@ class Scheduler:
         """This thread has left lanes half started, or batches half sent: replace those lanes."""
         with self.lock:
             me = threading.get_ident()
-            mine = [lane for lane in self._active if lane.sender == me]
+            mine = [lane for lane in self._crew.active if lane.sender == me]
             for lane in mine:
                 lane.sender = 0
         for lane in mine:
@@ -308,10 +297,9 @@ class Scheduler:
         """Run what waits in the calling thread, the newest call first: that may be a task's, which waits for it."""
         while True:
             with self.lock:
-                if not self._queue:
-                    break
-                call = self._queue.pop()
-                call.queued = False
+                call = self._backlog.pop_newest()
+            if call is None:
+                break
             lane = self._inline_lane()
             while lane is not None:
                 with self.lock:
@@ -324,7 +312,7 @@ class Scheduler:
                     break
             with self.lock:
                 if lane is not None:
-                    self._idle.append(lane)
+                    self._crew.note_idle(lane)
                 failed = [call] if self.broken is not None and not call.done and call.fail_rest(self.broken) else []
             self.settlement.complete(failed)
         self._run_deferred()
@@ -333,12 +321,11 @@ class Scheduler:
         """A lane that runs nothing: there is one for the caller, and one for each task that calls its own pool."""
         while self.broken is None:
             with self.lock:
-                if self._idle:
-                    return self._idle.pop()
-                self._made += 1
-                lane = self.lanes.make(self, self._made)
-                self._active.append(lane)
-                self._starting += 1
+                idle = self._crew.pop_idle()
+                if idle is not None:
+                    return idle
+                lane = self.lanes.make(self, self._crew.next_number())
+                self._crew.add(lane)
             lane.start()
             if lane.state is LaneState.OPEN:
                 return lane
@@ -348,64 +335,24 @@ class Scheduler:
         started: list[Lane] = []
         if self.broken is not None or self.state is PoolState.ENDED:
             return started
-        while len(self._active) < self.size and self._starting + len(self._idle) < self._waiting:
-            self._made += 1
-            lane = self.lanes.make(self, self._made)
+        crew = self._crew
+        while not crew.full and crew.starting + crew.idle < self._backlog.tasks:
+            lane = self.lanes.make(self, crew.next_number())
             lane.quota = self._tasks_per_lane
             lane.sender = threading.get_ident()
-            self._active.append(lane)
-            self._starting += 1
+            crew.add(lane)
             started.append(lane)
         return started
 
     def _assign(self) -> tuple[Lane, Batch] | None:
         """Take the next batch from the queue, for the lane that can have it soonest."""
-        while self._queue:
-            call = self._queue[0]
-            if call.available:
-                lane = self._lane_for(call.function)
-                if lane is None:
-                    return None
-                batch = self._take(call, lane)
-                self._give(lane, batch)
-                return lane, batch
-            self._queue.popleft()
-            call.queued = False
-        return None
-
-    def _lane_for(self, function: Function) -> Lane | None:
-        if self._idle:
-            return self._idle.pop()
-        if self._roomy and batching.may_prefetch(function):
-            return self._roomy.pop()
-        return None
-
-    def _take(self, call: Call, lane: Lane) -> Batch:
-        limit = batching.size_of_batch(call.function, self._waiting, len(self._active))
-        if isinstance(call, BulkCall):
-            limit = max(limit, min(call.least, batching.LARGEST))
-        if lane.quota is not None:
-            limit = min(limit, lane.quota)
-        batch = call.take(limit) if isinstance(call, BulkCall) else CallsBatch(self._take_singles(limit))
-        self._waiting -= batch.count
-        return batch
-
-    def _take_singles(self, limit: int) -> list[SingleCall]:
-        """The calls of one task each at the head of the queue that may travel together."""
-        queue = self._queue
-        calls: list[SingleCall] = []
-        timeout = queue[0].policy.timeout
-        first = queue[0].function
-        while queue and len(calls) < limit:
-            call = queue[0]
-            if not isinstance(call, SingleCall) or call.policy.timeout != timeout:
-                break
-            if call.function is not first and not 0 < call.function.cost <= first.cost:
-                break  # another function may join if it is known to cost no more
-            call.queued = False
-            calls.append(call)
-            queue.popleft()
-        return calls
+        call = self._backlog.first()
+        lane = self._crew.lane_for(call.function) if call is not None else None
+        if lane is None:
+            return None
+        batch = self._backlog.take(lane.quota, len(self._crew.active))
+        self._give(lane, batch)
+        return lane, batch
 
     def _give(self, lane: Lane, batch: Batch) -> None:
         lane.batches.append(batch)
@@ -428,19 +375,12 @@ class Scheduler:
             if not lane.batches:
                 self._retire(lane)
         elif not lane.batches:
-            self._roomy.discard(lane)
-            if lane not in self._idle:
-                self._idle.append(lane)
+            self._crew.note_idle(lane)
         elif len(lane.batches) == 1:
-            self._roomy.add(lane)
+            self._crew.note_room(lane)
 
     def _retire(self, lane: Lane) -> None:
-        lane.state = LaneState.ENDING
-        self._active.remove(lane)
-        self._leaving.add(lane)
-        self._roomy.discard(lane)
-        if lane in self._idle:
-            self._idle.remove(lane)
+        self._crew.retire(lane)
         self.later(lane.stop)
 
     def later(self, function: Callable[[], object]) -> None:
@@ -455,28 +395,11 @@ class Scheduler:
             self._deferred.popleft()()
 
     def _give_back(self, batch: Batch, position: int, stop: int) -> list[Call]:
-        """Queue tasks again that were not begun, ahead of all others.
-
-        Returns:
-            Calls that were given up meanwhile and must be completed.
-        """
-        if position >= stop:
-            return []
-        given_up: list[Call] = []
-        calls = batch.give_back(position, stop)
-        each = (stop - position) // len(calls)
-        for call in reversed(calls):
-            if call.cancelled or self.state is PoolState.ENDED or self.broken is not None:
-                if call.queued:
-                    self._waiting -= call.available - each
-                if call.fail_rest(self.broken or _cancelled_error()):
-                    given_up.append(call)
-                continue
-            self._waiting += each
-            if not call.queued:
-                call.queued = True
-                self._queue.appendleft(call)
-        return given_up
+        """Queue tasks again that were not begun; returns calls that were given up meanwhile."""
+        refusal = self.broken
+        if refusal is None and self.state is PoolState.ENDED:
+            refusal = cancelled_error()
+        return self._backlog.give_back(batch, position, stop, refusal)
 
     def _try_again(self, batch: Batch, position: int) -> None:
         with self.lock:
@@ -493,7 +416,7 @@ class Scheduler:
                 return
             lane.state = LaneState.OPEN
             lane.opened = time.monotonic()
-            self._starting -= 1
+            self._crew.opened()
             self._supervisor.started()
             self._note_room(lane)
             self._end_if_finished()
@@ -513,7 +436,7 @@ class Scheduler:
         if call.has_callback:
             return False
         with self.lock:
-            usual = lane.state is LaneState.OPEN and self.state is PoolState.OPEN and not self._queue
+            usual = lane.state is LaneState.OPEN and self.state is PoolState.OPEN and not self._backlog
             if not usual or lane.sender or lane.withdrawing or lane.quota is not None or lane.killed_for is not None:
                 return False
             if len(lane.batches) != 1 or batch.closed or batch.doomed is not None or call.cancelled:
@@ -523,8 +446,7 @@ class Scheduler:
             lane.tasks += 1
             batch.settled = 1
             batching.learn(call.function, 1, elapsed)
-            self._roomy.discard(lane)
-            self._idle.append(lane)
+            self._crew.note_idle(lane)
             call.value = value
             call.done = True
             held = call.release()
@@ -532,7 +454,7 @@ class Scheduler:
         del held  # without the lock
         for wake in waiters or ():
             wake()
-        if len(self._idle) < len(self._active) and self.hungry:
+        if self._crew.idle < len(self._crew.active) and self.hungry:
             self.patrol.share_out()
         return True
 
@@ -550,14 +472,14 @@ class Scheduler:
                 lane.withdrawing = False
                 lane.resume()
             self._note_room(lane)
-            waiting = bool(self._queue)
+            waiting = bool(self._backlog)
             if not waiting:
                 self._end_if_finished()
         if given_up:
             self.settlement.complete(given_up)
         if waiting:
             self._dispatch()
-        elif len(self._idle) < len(self._active) and self.hungry:
+        elif self._crew.idle < len(self._crew.active) and self.hungry:
             self.patrol.share_out()
 
     def lane_ended(self, lane: Lane, death: Death) -> None:
@@ -569,7 +491,7 @@ class Scheduler:
                 return
             unexpected = not death.expected and lane.killed_for is None
             failed_start = lane.state is LaneState.STARTING and unexpected
-            self._forget(lane)
+            self._crew.ended(lane)
             for_all = all(batch.doomed is None for batch in lane.batches)
             for batch in reversed(lane.batches):
                 batch.closed = True
@@ -596,25 +518,11 @@ class Scheduler:
             self._end_if_finished()
         self._dispatch()
 
-    def _forget(self, lane: Lane) -> None:
-        if lane.state is LaneState.STARTING:
-            self._starting -= 1
-        lane.state = LaneState.ENDED
-        if lane in self._active:
-            self._active.remove(lane)
-        self._leaving.discard(lane)
-        self._roomy.discard(lane)
-        if lane in self._idle:
-            self._idle.remove(lane)
-
     def _fail_all(self, error: BaseException) -> list[Call]:
         """Let all tasks that no lane has fail; returns the calls that are to be completed."""
-        calls = list(dict.fromkeys([*self._queue, *self._streams]))
-        self._queue.clear()
+        calls = list(dict.fromkeys([*self._backlog.drain(), *self._streams]))
         self._streams.clear()
-        self._waiting = 0
         for call in calls:
-            call.queued = False
             call.cancelled = True
         return [*self.settlement.abort(error), *(call for call in calls if call.fail_rest(error))]
 
@@ -623,22 +531,22 @@ class Scheduler:
     @property
     def used(self) -> bool:
         """Whether any lane has ever been made."""
-        return self._made > 0
+        return self._crew.made > 0
 
     @property
     def hungry(self) -> bool:
         """Whether a lane could take work and none waits."""
-        return not self._queue and (bool(self._idle) or len(self._active) < self.size)
+        return not self._backlog and (self._crew.idle > 0 or not self._crew.full)
 
     def lanes_now(self) -> list[Lane]:
         """Every lane that there is."""
         with self.lock:
-            return [*self._active, *self._leaving]
+            return list(self._crew)
 
     def busy_lanes(self) -> list[tuple[Lane, Batch]]:
         """Lanes that have a batch, with the one that they run."""
         with self.lock:
-            return [(lane, lane.batches[0]) for lane in (*self._active, *self._leaving) if lane.batches]
+            return [(lane, lane.batches[0]) for lane in self._crew if lane.batches]
 
     @staticmethod
     def running(lane: Lane) -> tuple[Batch, int] | None:
@@ -662,7 +570,7 @@ class Scheduler:
         if lane.state is not LaneState.OPEN or lane.withdrawing or not lane.batches:
             return given_up
         lane.withdrawing = True
-        self._roomy.discard(lane)
+        self._crew.note_full(lane)
         before = [batch.withdrawn for batch in lane.batches]
         lane.withdraw()
         for batch, stop in reversed(list(zip(lane.batches, before, strict=True))):
@@ -718,21 +626,17 @@ class Scheduler:
         if self._interrupted:
             self.reactor.call_soon(partial(self.cancel, call))
             return not call.done
-        error = _cancelled_error()
+        error = cancelled_error()
         doomed: list[Lane] = []
         with self.lock:
             if call.done or call.cancelled:
                 return not call.done
             call.cancelled = True
             given_up: list[Call] = []
-            if call.queued:
-                self._queue.remove(call)
-                call.queued = False
-                self._waiting -= call.available
-                if call.fail_rest(error):
-                    given_up.append(call)
+            if self._backlog.remove(call) and call.fail_rest(error):
+                given_up.append(call)
             given_up += self.settlement.abort(error, call)
-            for lane in self._active:
+            for lane in self._crew.active:
                 if any(owner is call for batch in lane.batches for owner in batch.owners()):
                     given_up += self._withdraw(lane)
                     running = self.running(lane)
@@ -765,11 +669,11 @@ class Scheduler:
         if self._interrupted:
             self.reactor.call_soon(self.terminate)
             return
-        error = _cancelled_error("the pool was terminated")
+        error = cancelled_error("the pool was terminated")
         with self.lock:
             self.state = PoolState.ENDED
             abandoned = self._fail_all(error)
-            doomed = [*self._active, *self._leaving]
+            doomed = list(self._crew)
             for lane in doomed:
                 lane.killed_for = lane.killed_for or error
         self.settlement.complete(abandoned)
@@ -806,18 +710,18 @@ class Scheduler:
         """With the pool closed and nothing left to do, end the lanes; with no lane left, the pool."""
         if self.state is PoolState.OPEN:
             return
-        busy = self._queue or self._streams or self.settlement.pausing
+        busy = self._backlog or self._streams or self.settlement.pausing
         if self.state is PoolState.CLOSED:
-            if busy or any(lane.batches for lane in self._active):
+            if busy or any(lane.batches for lane in self._crew.active):
                 return
             self.state = PoolState.ENDED
-        for lane in list(self._active):
+        for lane in list(self._crew.active):
             if lane.state is LaneState.OPEN and not lane.batches and lane.killed_for is None:
                 self._retire(lane)
             elif lane.state is LaneState.STARTING:
-                lane.killed_for = lane.killed_for or _cancelled_error()
+                lane.killed_for = lane.killed_for or cancelled_error()
                 self.later(lane.kill)
-        if not self._active and not self._leaving and not self._ended.is_set():
+        if not any(self._crew) and not self._ended.is_set():
             self.lanes.close()
             self._ended.set()
             self.reactor.stop(0)
@@ -826,12 +730,10 @@ class Scheduler:
         """After a fork, in the child: everything is the parent's, and nothing here may touch it."""
         self.state = PoolState.ENDED
         self.lock = threading.RLock()
-        for lane in (*self._active, *self._leaving):
+        for lane in self._crew:
             lane.abandon()
-        self._active.clear()
-        self._leaving.clear()
-        self._idle.clear()
-        self._queue.clear()
+        self._crew.clear()
+        self._backlog.drain()
         self._streams.clear()
         self.lanes.abandon()
         self.reactor.abandon()
@@ -840,10 +742,4 @@ class Scheduler:
     def entries(self) -> list[Entry]:
         """The figures of every lane there has been."""
         with self.lock:
-            return self._ledger.entries([*self._active, *self._leaving])
-
-
-def _cancelled_error(text: str = "the task was cancelled") -> BaseException:
-    from concurrent.futures import CancelledError
-
-    return CancelledError(text)
+            return self._ledger.entries(list(self._crew))
