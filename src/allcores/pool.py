@@ -206,10 +206,10 @@ class Pool:
             func, args = SeededCall(func), (key, *args)
         try:
             payload = self._lanes.pack(args, kwds)
-            function = scheduler.function(func)
+            function = scheduler.repertoire.function(func)
         except Exception as error:
             failure = Failure(error)
-            function = scheduler.unsendable(func)
+            function = scheduler.repertoire.unsendable(func)
         result = SingleResult(scheduler, function, policy, self, payload, (args, kwds), callback, error_callback)
         if failure is not None:
             result.value = failure
@@ -320,10 +320,10 @@ class Pool:
         scheduler = self._scheduler
         unsendable: Exception | None = None
         try:
-            function = scheduler.function(func)
+            function = scheduler.repertoire.function(func)
         except Exception as error:
             unsendable = error
-            function = scheduler.unsendable(func)
+            function = scheduler.repertoire.unsendable(func)
         result = MapResult(
             scheduler,
             function,
@@ -417,9 +417,9 @@ class Pool:
             func, iterable = self._seeds.seeded(func, False), self._seeds.number(iterable)
         scheduler = self._scheduler
         try:
-            function = scheduler.function(func)
+            function = scheduler.repertoire.function(func)
         except Exception as error:
-            call = StreamCall(scheduler, scheduler.unsendable(func), policy, self, False, ordered)
+            call = StreamCall(scheduler, scheduler.repertoire.unsendable(func), policy, self, False, ordered)
             call.end(error)
             return stream(call, (), None)
         call = StreamCall(scheduler, function, policy, self, False, ordered, least)
@@ -451,7 +451,7 @@ class Pool:
             Exception: what pickling the object raised.
         """
         self._check_usable()
-        return self._scheduler.share(obj)
+        return self._scheduler.repertoire.share(obj)
 
     # Life
 

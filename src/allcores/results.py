@@ -115,7 +115,7 @@ class AsyncResult(Call):
         Returns:
             False when it was done already.
         """
-        return self.scheduler.cancel(self)
+        return self.scheduler.interventions.cancel(self)
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio

@@ -81,7 +81,8 @@ class LargeBuffers:
         assert self._scheduler is not None
         unused = not self._used
         if unused:
-            self._scheduler.forget_large()
+            if not self._scheduler.busy:
+                self._scheduler.repertoire.forget_large()
             if self._segments is not None:
                 self._segments.trim()
         for lane in self._scheduler.lanes_now():
