@@ -6,7 +6,6 @@ one is gone the writer is told, and may use the segment again.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import socket
@@ -76,9 +75,9 @@ class Mappings:
         """
         if len(parcel) == 2:
             return lambda: pickle.loads(parcel[0], buffers=parcel[1])
-        stream, delivery, number, size, spans, use = parcel
+        stream, delivery, number, _, spans, use = parcel
         try:
-            whole = self._whole(delivery, number, size, use)
+            whole = self._whole(delivery, number, use)
         except OSError as error:
             self._spoilt.append(delivery)
             return _raising(OSError(error.errno, f"a large buffer did not arrive: {error.strerror or error}"))
@@ -94,13 +93,14 @@ class Mappings:
 
         return load
 
-    def _whole(self, delivery: int, number: int, size: int, use: int) -> Any:
+    def _whole(self, delivery: int, number: int, use: int) -> Any:
         """The segment as an object with a buffer, whose end is the end of the delivery."""
         if use:
             self._receive(number, self._fresh)
             return self._fresh.pop(number)
         self._receive(number, self._maps)
-        whole = (ctypes.c_char * size).from_buffer(self._maps[number])
+        memory = self._maps[number]
+        whole = type(memory).from_buffer(memory)
 
         def gone(_: object) -> None:
             self._views.pop(delivery, None)
@@ -153,6 +153,11 @@ class Mappings:
         """The writer has closed these segments."""
         for number in numbers:
             self._maps.pop(number, None)
+
+    def close(self) -> None:
+        """The writer is gone; what is in use stays."""
+        self._maps.clear()
+        self._fresh.clear()
 
     @property
     def anything_to_return(self) -> bool:

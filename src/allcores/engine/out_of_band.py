@@ -117,4 +117,5 @@ class OutOfBand:
     def close(self) -> None:
         """The other end is gone; what it was lent can be used again."""
         self._lent.clear()
+        self._mappings.close()
         self._connection.close()
