@@ -33,11 +33,20 @@ def positive(text):
     return number
 
 
+def seconds(text):
+    """A parser for a time above 0."""
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError("more than 0 seconds are needed")
+    return number
+
+
 def results_file(text):
     """A parser for the name of a file that `--json` has written."""
     try:
         results = json.loads(pathlib.Path(text).read_text(encoding="utf-8"))
         unknown = results["rows"].keys() - rows.BY_NAME.keys()
+        page.environment_lines(results)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise argparse.ArgumentTypeError(f"{text} is no file of results ({error!r})") from None
     if unknown:
@@ -58,11 +67,11 @@ def parse(arguments):
     add("--peers", type=names(peers.BY_SLUG), metavar="PEER,…", help="default: all")
     add("--rounds", type=positive, default=3, help="how often each is measured (default: 3)")
     add("--workers", type=positive, help="default: the usable cores")
-    add("--limit", type=float, default=1.0, help="seconds that a row's work may take a peer; who is slower is given "
+    add("--limit", type=seconds, default=1.0, help="seconds that a row's work may take a peer; who is slower is given "
         "less of it (default: 1)")  # fmt: skip
-    add("--patience", type=float, default=6, help="seconds of a row after which a peer has no more rounds of it; "
+    add("--patience", type=seconds, default=6, help="seconds of a row after which a peer has no more rounds of it; "
         "allcores has them all (default: 6)")  # fmt: skip
-    add("--timeout", type=float, default=60, help="seconds after which a measurement is a hang (default: 60)")
+    add("--timeout", type=seconds, default=60, help="seconds after which a measurement is a hang (default: 60)")
     add("--quick", action="store_true", help="tiny sizes: to see that it works, not to be quoted")
     add("--json", type=pathlib.Path, metavar="FILE", help=f"write the results there (default: docs/{DATA.name})")
     add("--markdown", type=pathlib.Path, metavar="FILE", help="write the page there; in a page that is there already, "
@@ -144,6 +153,8 @@ def write(options, results):
 def main(arguments=None):
     """Run and write; the exit code is 1 if allcores itself hung or failed, whatever the peers did."""
     options = parse(arguments)
+    if options.plot:
+        plot.load()  # if it cannot draw, let it say so now and not in a quarter of an hour
     results = options.results or run(options)
     print("\n".join(page.environment_lines(results)))
     write(options, results)

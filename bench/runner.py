@@ -19,6 +19,9 @@ from bench.processes import MemoryWatch, end_all
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OWN = "allcores"
 
+# After so many errors a peer is not tried again in a row.
+MOST_FAILURES = 2
+
 _marks = itertools.count(1)
 
 
@@ -136,32 +139,50 @@ def begin(row, peer, size):
     return {"status": status, "note": note, "n": size, "rounds": []}
 
 
+class Turns:
+    """Whose turn it is in a row, and who has had enough.
+
+    A peer that hangs is not tried again, nor one that has failed twice (some fail now and then); one whose rounds
+    have taken longer than the settings' patience has no more of them. allcores has them all.
+    """
+
+    def __init__(self, peer, patience):
+        self.peer = peer
+        self._patience = float("inf") if peer.slug == OWN else patience
+        self._spent = 0.0
+        self._failures = 0
+
+    def are_left(self, outcome):
+        """Whether the peer is to be measured once more."""
+        return outcome["status"] in ("ok", "error") and self._failures < MOST_FAILURES and self._spent <= self._patience
+
+    def take(self, row, settings, outcome):
+        """Measure once, and enter what has come of it."""
+        began = time.perf_counter()
+        result = measure_once(row, self.peer, settings)
+        self._spent += time.perf_counter() - began
+        if result["status"] == "ok":
+            outcome["rounds"].append(result["values"])
+            outcome["n"] = min(outcome["n"], result["values"].get("n", outcome["n"]))
+        else:
+            outcome.update(status=result["status"], note=result["note"])
+            self._failures += 1
+
+
 def run_row(row, peers, settings):
     """Every peer in turn, round after round; returns what the report needs, by the peer's slug.
 
-    A peer that hangs or fails is not tried again in this row, and one whose rounds have taken long has no more of
-    them. Floors that have no part in a row are not mentioned; competitors are, with the reason.
+    Floors that have no part in a row are not mentioned; competitors are, with the reason.
     """
     size = row.quick_size if settings.quick else row.size
-    outcomes = {
-        peer.slug: begin(row, peer, size) for peer in peers if not (peer.reference and row.reason_without(peer))
-    }
+    taking_part = [peer for peer in peers if not (peer.reference and row.reason_without(peer))]
+    outcomes = {peer.slug: begin(row, peer, size) for peer in taking_part}
+    turns = [Turns(peer, settings.patience) for peer in taking_part]
     rounds = min(settings.rounds, row.most_rounds or settings.rounds)
-    spent = dict.fromkeys(outcomes, 0.0)
     for number in range(1, rounds + 1):
-        for peer in peers:
-            outcome = outcomes.get(peer.slug)
-            if outcome is None or outcome["status"] != "ok":
-                continue
-            if spent[peer.slug] > settings.patience and peer.slug != OWN:
-                continue
-            settings.tell(f"{row.name}: round {number} of {rounds}, {peer.title}")
-            began = time.perf_counter()
-            result = measure_once(row, peer, settings)
-            spent[peer.slug] += time.perf_counter() - began
-            if result["status"] == "ok":
-                outcome["rounds"].append(result["values"])
-                outcome["n"] = min(outcome["n"], result["values"].get("n", size))
-            else:
-                outcome.update(status=result["status"], note=result["note"])
+        for turn in turns:
+            outcome = outcomes[turn.peer.slug]
+            if turn.are_left(outcome):
+                settings.tell(f"{row.name}: round {number} of {rounds}, {turn.peer.title}")
+                turn.take(row, settings, outcome)
     return outcomes

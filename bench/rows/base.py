@@ -154,34 +154,40 @@ def affordable(n, each_s, limit_s):
     return min(n, max(step * factor for factor in (1, 2, 5) if factor == 1 or step * factor <= fitting))
 
 
-def paced(run, n, options):
-    """The cost of a task in `run(n)`, which does n tasks, or as many as the limit allows.
+def sized(run, n, limit_s):
+    """How many of n tasks `run(count)` can do within the limit, found out by doing more and more of them.
 
-    The work grows from a small beginning, at most tenfold each time, which warms the peer up and shows what it can
-    afford; at its full size it is repeated while the budget lasts.
+    The work grows from a small beginning, at most tenfold each time, which also warms the peer up.
 
     Returns:
-        `task`, the median of the cost in microseconds, and `n`, the size that it was taken at.
+        The number, and how many seconds so many have taken.
     """
-    limit = options["limit_ms"] / 1000
     size, clock = min(n, 100), time.perf_counter
     run(size)
-    give_up = clock() + 4 * limit
+    give_up = clock() + 4 * limit_s
     while True:
         began = clock()
         run(size)
         now = clock()
-        took = now - began
         # A handful of tasks cost more each than many do, so each size only tells how far to go from there.
-        more = min(affordable(n, took / size, limit), 10 * size)
+        more = min(affordable(n, (now - began) / size, limit_s), 10 * size)
         if more <= size or now > give_up:
-            break
+            return size, now - began
         size = more
-    costs = [took]
-    end = now + options["budget_ms"] / 1000 - took
-    while now < end:
-        began = clock()
+
+
+def paced(run, n, options):
+    """The cost of a task in `run(count)`, for n tasks or as many as the limit allows.
+
+    The work is repeated while the budget lasts.
+
+    Returns:
+        `task`, the median of the cost in microseconds, and `n`, the size that it was taken at.
+    """
+    size, seconds = sized(run, n, options["limit_ms"] / 1000)
+    times, budget = [seconds], options["budget_ms"] / 1000
+    while sum(times) < budget:
+        began = time.perf_counter()
         run(size)
-        now = clock()
-        costs.append(now - began)
-    return {"task": median(costs) / size * 1e6, "n": size}
+        times.append(time.perf_counter() - began)
+    return {"task": median(times) / size * 1e6, "n": size}

@@ -6,7 +6,7 @@ import time
 
 from bench import procfs
 from bench.peers import Unable
-from bench.rows.base import CLUSTERS, FORK_OF_STANDARD, Goal, Metric, Row, affordable, expect
+from bench.rows.base import CLUSTERS, FORK_OF_STANDARD, Goal, Metric, Row, affordable, expect, sized
 from bench.tasks import same, wide
 
 # Growth that a pool with constant memory may show: a window of items and of results, and its workers' buffers.
@@ -20,6 +20,9 @@ ITEM = 10_000
 
 # A result a millisecond is slower than any pool makes them.
 PAUSE_S = 0.001
+
+# The limit of the row with a slow consumer, as a multiple of that of others: a million results take some seconds.
+SLOW_LIMIT = 8
 
 # How often memory is read: it takes some milliseconds.
 LOOK_S = 0.25
@@ -76,11 +79,14 @@ def measure_endless(peer, options):
 def measure_slow(peer, options):
     """Take results slowly for a while, then all the others that the limit allows; memory is read all along."""
     before = warm(peer, options)
-    clock = time.perf_counter
-    began, few = clock(), 500
-    for _ in peer.unordered(wide, range(few)):
-        pass
-    n = affordable(options["n"], (clock() - began) / few, 6 * options["limit_ms"] / 1000)
+    clock, limit = time.perf_counter, SLOW_LIMIT * options["limit_ms"] / 1000
+
+    def drain(count):
+        for _ in peer.unordered(wide, range(count)):
+            pass
+
+    few, seconds = sized(drain, options["n"] // 20, limit / 20)
+    n = affordable(options["n"], seconds / few, limit)
     results = iter(peer.unordered(wide, range(n)))
     taken = 0
     slow_until = clock() + 4 * options["budget_ms"] / 1000
