@@ -69,8 +69,8 @@ def parse(arguments):
     add("--workers", type=positive, help="default: the usable cores")
     add("--limit", type=seconds, default=1.0, help="seconds that a row's work may take a peer; who is slower is given "
         "less of it (default: 1)")  # fmt: skip
-    add("--patience", type=seconds, default=6, help="seconds of a row after which a peer has no more rounds of it; "
-        "allcores has them all (default: 6)")  # fmt: skip
+    add("--patience", type=seconds, default=5, help="seconds of a row after which a peer has no more rounds of it, but "
+        "for allcores and those that a goal names (default: 5)")  # fmt: skip
     add("--timeout", type=seconds, default=60, help="seconds after which a measurement is a hang (default: 60)")
     add("--quick", action="store_true", help="tiny sizes: to see that it works, not to be quoted")
     add("--json", type=pathlib.Path, metavar="FILE", help=f"write the results there (default: docs/{DATA.name})")

@@ -43,7 +43,7 @@ class Settings(NamedTuple):
     quick: bool = False
     timeout: float = 60
     limit: float = 1.0
-    patience: float = 6
+    patience: float = 5
     tell: object = print
 
     def words_for(self, row):
@@ -143,12 +143,14 @@ class Turns:
     """Whose turn it is in a row, and who has had enough.
 
     A peer that hangs is not tried again, nor one that has failed twice (some fail now and then); one whose rounds
-    have taken longer than the settings' patience has no more of them. allcores has them all.
+    have taken longer than the settings' patience has no more of them. allcores has them all, and so has whoever is
+    named by a goal: one round could reach it by chance.
     """
 
-    def __init__(self, peer, patience):
+    def __init__(self, row, peer, patience):
         self.peer = peer
-        self._patience = float("inf") if peer.slug == OWN else patience
+        is_needed = peer.slug == OWN or peer.slug in [goal.peer for goal in row.goals]
+        self._patience = float("inf") if is_needed else patience
         self._spent = 0.0
         self._failures = 0
 
@@ -177,7 +179,7 @@ def run_row(row, peers, settings):
     size = row.quick_size if settings.quick else row.size
     taking_part = [peer for peer in peers if not (peer.reference and row.reason_without(peer))]
     outcomes = {peer.slug: begin(row, peer, size) for peer in taking_part}
-    turns = [Turns(peer, settings.patience) for peer in taking_part]
+    turns = [Turns(row, peer, settings.patience) for peer in taking_part]
     rounds = min(settings.rounds, row.most_rounds or settings.rounds)
     for number in range(1, rounds + 1):
         for turn in turns:

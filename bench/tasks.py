@@ -9,9 +9,8 @@ _made = None
 
 PAGE = 4096
 
-# The parts that a shared array is read in. Prime, so that a library that gives its workers turns by turn
-# does not give one of them the same parts again and again: each worker reads all of them.
-PARTS = 61
+# The parts that a shared array is read in, one by each task.
+PARTS = 64
 
 
 def same(x):

@@ -27,12 +27,12 @@ def measure(peer, options):
     peer.open(workers)
     # A small array first: the workers have numpy then, which is no part of what is to be seen.
     peer.share(part_sum, array[: 4096 * PARTS].copy(), 8 * workers)
-    before = max(map(procfs.private, worker_pids(peer, workers)))
+    before = max(map(procfs.own, worker_pids(peer, workers)))
     began = time.perf_counter()
     answers = peer.share(part_sum, array, TASKS)
     seconds = time.perf_counter() - began
     expect(answers, [wanted[i % PARTS] for i in range(TASKS)])
-    after = max(map(procfs.private, worker_pids(peer, workers)))
+    after = max(map(procfs.own, worker_pids(peer, workers)))
     peer.close()
     growth = (after - before) / procfs.MB
     return {"whole": seconds, "growth": max(growth, RESOLUTION_MB)}
@@ -45,13 +45,13 @@ SHARE = Row(
     name="share",
     title="An array shared by 1,000 tasks",
     about="An array of {n:,} bytes is handed over once; then 1,000 tasks each read a number of every page of a part of "
-    "it. Growth is that of the worker whose private memory has grown most; the peak is that of the program and all its "
-    "processes together, the array included.",
+    "it. Growth is that of the worker whose own memory has grown most, without pages of files and of shared memory; "
+    "the peak is that of the program and all its processes together, the array included.",
     operations=("share",),
     measure=measure,
     metrics=(
         Metric("whole", "handing over, and all tasks", "s"),
-        Metric("growth", "growth of a worker's private memory", "MB"),
+        Metric("growth", "growth of a worker's own memory", "MB"),
         Metric("peak", "peak of all processes", "MB"),
     ),
     size=SIZE,
