@@ -124,11 +124,14 @@ def run(options):
 def draw(results, path):
     """Draw the pictures; returns what the page needs to show them."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot.ratios(results, path)
-    pictures = [("How many times better allcores is, row by row", path.name)]
     beside = path.with_stem(f"{path.stem}-growth")
-    if plot.growing(results, beside):
-        pictures.append(("How the cost of a task grows with tasks and with workers", beside.name))
+    wanted = (
+        (plot.ratios, path, "How many times better allcores is, row by row"),
+        (plot.growing, beside, "How the cost of a task grows with tasks and with workers"),
+    )
+    pictures = [(title, file.name) for picture, file, title in wanted if picture(results, file)]
+    for _, name in pictures:
+        tell(f"wrote {path.with_name(name)}")
     return pictures
 
 
@@ -141,7 +144,6 @@ def write(options, results):
         tell(f"wrote {options.json}")
     if options.plot:
         pictures = draw(results, options.plot)
-        tell(f"wrote {options.plot}")
     if options.markdown:
         options.markdown.parent.mkdir(parents=True, exist_ok=True)
         old = options.markdown.read_text(encoding="utf-8") if options.markdown.exists() else ""

@@ -3,7 +3,7 @@
 matplotlib draws them; it comes with ``pip install 'allcores[bench]'``.
 """
 
-from bench import rows
+from bench import peers, rows
 from bench.results import advantage, competitors, middle, short, verdicts
 from bench.rows import growth
 
@@ -114,9 +114,14 @@ def ratios(results, path):
     Args:
         results: a run.
         path: an .svg or .png file.
+
+    Returns:
+        Whether there was anything to draw.
     """
-    pyplot = load()
-    lines, look = entries(results), styles(results)
+    lines = entries(results)
+    if not lines:
+        return False
+    pyplot, look = load(), styles(results)
     height = 1.6 + 0.36 * len(lines)
     figure, (left, right) = pyplot.subplots(
         1, 2, figsize=(13, height), sharey=True, width_ratios=(2, 1), layout="constrained"
@@ -136,8 +141,9 @@ def ratios(results, path):
         pyplot.Line2D([], [], color=colour, marker=mark, linestyle="", label=title)
         for title, colour, mark in look.values()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(len(handles), 1), frameon=False)
     write(pyplot, figure, path)
+    return True
 
 
 def growing(results, path):
@@ -156,7 +162,7 @@ def growing(results, path):
             found = [(n, middle(outcomes, slug, growth.GROWTH.metric(f"{word}{n}"))) for n in steps]
             points = [(n, cost) for n, cost in found if cost is not None]
             if points:
-                axes.plot(*zip(*points, strict=True), "o-", label=label(slug))
+                axes.plot(*zip(*points, strict=True), "o-", label=peers.BY_SLUG[slug].title)
         axes.set(xscale="log", yscale="log", xlabel=word)
         axes.set_xticks(steps, [f"{n:,}" for n in steps], minor=False)
         axes.minorticks_off()
@@ -166,13 +172,6 @@ def growing(results, path):
     both[0].legend(frameon=False, fontsize=8)
     write(pyplot, figure, path)
     return True
-
-
-def label(slug):
-    """A peer's title."""
-    from bench import peers
-
-    return peers.BY_SLUG[slug].title
 
 
 def write(pyplot, figure, path):

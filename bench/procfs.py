@@ -13,9 +13,6 @@ import os
 KB = 1024
 MB = 1024 * 1024
 
-# The name of a measurement, in the environment of everything that it starts.
-MARK = "BENCH_MEASUREMENT"
-
 
 def is_there():
     """Whether this system tells what is asked for here (Linux from 4.14 on)."""
@@ -45,24 +42,6 @@ def descendants(pid):
     for thread in names(pid, "task"):
         found += map(int, read(pid, "task", thread, "children").split())
     return found + [deeper for child in found for deeper in descendants(child)]
-
-
-def members(leader, mark):
-    """The running processes of a measurement: of the leader's session or group, or with the mark in the environment.
-
-    A daemon leaves the session, and a process that writes its own title over its environment loses the mark; none
-    is known to do both. A process that has ended without being reaped does not count.
-    """
-    wanted = f"{MARK}={mark}".encode()
-    found = []
-    for name in filter(str.isdigit, names()):
-        # After the last bracket, since a process may call itself anything: state, parent, group, session.
-        state, _, group, session, *_ = read(name, "stat").rpartition(b")")[2].split() or [b"Z"] * 4
-        if state in (b"Z", b"X"):
-            continue
-        if leader in (int(group), int(session)) or wanted in read(name, "environ").split(b"\0"):
-            found.append(int(name))
-    return found
 
 
 def memory(pid):

@@ -13,8 +13,7 @@ import threading
 import time
 from typing import NamedTuple
 
-from bench import procfs
-from bench.processes import MemoryWatch, end_all
+from bench import processes, procfs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OWN = "allcores"
@@ -69,7 +68,7 @@ def is_present(peer):
 def environment_of_a_measurement(mark, folder=None):
     """The caller's environment, marked, with `bench` importable and nothing that slows down some but not others."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), procfs.MARK: mark}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), processes.MARK: mark}
     # An installed library has its bytecode from the installer; one that is used from a checkout would be
     # compiled anew in every process if it were not allowed to keep it.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -105,17 +104,17 @@ def measure_once(row, peer, settings):
 
             def give_up():
                 hung.set()
-                end_all(process.pid, mark)
+                processes.end_all(process.pid, mark)
 
             alarm = threading.Timer(settings.timeout, give_up)
             alarm.start()
             try:
-                with MemoryWatch(process.pid) if row.is_watched else contextlib.nullcontext() as watch:
+                with processes.MemoryWatch(process.pid) if row.is_watched else contextlib.nullcontext() as watch:
                     process.wait()  # without a timeout: with one it polls, and is late by up to 50 ms
                     wall_ms = (time.perf_counter() - began) * 1e3
             finally:  # also on Ctrl-C, which a session of its own does not hear
                 alarm.cancel()
-                end_all(process.pid, mark)
+                processes.end_all(process.pid, mark)
         if hung.is_set():
             return {"status": "hang", "note": f"no end within {settings.timeout:g} s"}
         if process.returncode or not output.exists():

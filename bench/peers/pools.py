@@ -1,6 +1,6 @@
 """Libraries with the interface of multiprocessing.Pool."""
 
-from bench.peers.base import Peer, Unable
+from bench.peers.base import Peer
 from bench.tasks import OnKept, keep
 
 
@@ -62,8 +62,6 @@ class Allcores(PoolPeer):
 
     def share(self, f, array, n):
         """`handle = share(array)`, then `starmap(f, [(handle, i), …])`"""
-        if not hasattr(self.pool, "share"):
-            raise Unable("Pool.share is not there yet")
         self.shared = handle = self.pool.share(array)
         return self.pool.starmap(f, [(handle, i) for i in range(n)])
 
