@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Pool"]
 
+#: The keyword arguments of a call without any.
+_NOTHING: Mapping[str, Any] = {}
+
 _numbers = itertools.count(1)
 _alive: weakref.WeakSet[Scheduler] = weakref.WeakSet()
 
@@ -124,7 +127,7 @@ class Pool:
         self,
         func: Callable[..., Any],
         args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},
+        kwds: Mapping[str, Any] = _NOTHING,
         *,
         timeout: Any = UNSET,
         retries: Any = UNSET,
@@ -155,7 +158,7 @@ class Pool:
         self,
         func: Callable[..., Any],
         args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},
+        kwds: Mapping[str, Any] = _NOTHING,
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
         *,
@@ -196,10 +199,13 @@ class Pool:
         failure = payload = None
         if type(args) is not tuple:
             args = check_tuple("args", args)
-        try:
-            kwds = dict(kwds)
-        except (TypeError, ValueError):
-            raise TypeError(f"kwds must be a mapping, not {kwds!r}") from None
+        if kwds is _NOTHING:
+            kwds = {}
+        else:
+            try:
+                kwds = dict(kwds)
+            except (TypeError, ValueError):
+                raise TypeError(f"kwds must be a mapping, not {kwds!r}") from None
         if callback is not None or error_callback is not None:
             check_callbacks(callback, error_callback)
         if self._seeds is not None:
@@ -211,7 +217,7 @@ class Pool:
         except Exception as error:
             failure = Failure(error)
             function = scheduler.repertoire.unsendable(func)
-        result = SingleResult(scheduler, function, policy, self, payload, (args, kwds), callback, error_callback)
+        result = SingleResult(scheduler, function, policy, self, payload, args, kwds, callback, error_callback)
         if failure is not None:
             result.value = failure
             scheduler.settlement.complete([result])

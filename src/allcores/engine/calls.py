@@ -132,12 +132,12 @@ class SingleCall(Call):
 
     Attributes:
         payload: the arguments, in the form that the pool's lanes take.
-        arguments: the arguments themselves, for messages.
+        args, kwds: the arguments themselves, for messages; None once they have been let go of.
         callback: called with the result, before anybody waiting is told.
         error_callback: likewise, with the error.
     """
 
-    __slots__ = ("arguments", "callback", "error_callback", "payload")
+    __slots__ = ("args", "callback", "error_callback", "kwds", "payload")
 
     def __init__(
         self,
@@ -146,7 +146,8 @@ class SingleCall(Call):
         policy: Policy,
         owner: Any,
         payload: Any,
-        arguments: tuple[tuple[Any, ...], dict[str, Any]] | None,
+        args: tuple[Any, ...] | None,
+        kwds: dict[str, Any] | None,
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> None:
@@ -163,7 +164,8 @@ class SingleCall(Call):
         self.attempts = None
         self.deaths = None
         self.payload = payload
-        self.arguments = arguments
+        self.args = args
+        self.kwds = kwds
         self.callback = callback
         self.error_callback = error_callback
 
@@ -176,8 +178,8 @@ class SingleCall(Call):
         return self.callback is not None or self.error_callback is not None
 
     def release(self) -> Any:
-        held = (self.owner, self.payload, self.arguments)
-        self.owner = self.payload = self.arguments = None
+        held = (self.owner, self.payload, self.args, self.kwds)
+        self.owner = self.payload = self.args = self.kwds = None
         return held
 
     def fail_rest(self, error: BaseException) -> bool:
@@ -187,8 +189,8 @@ class SingleCall(Call):
     def describe(self) -> str:
         """The call in brief, such as ``resize('cat.png', 0.5)``."""
         arguments = ""
-        if self.arguments is not None:
-            args, kwds = self.arguments
+        args, kwds = self.args, self.kwds
+        if args is not None and kwds is not None:
             parts = [_brief(value) for value in args]
             parts += [f"{name}={_brief(value)}" for name, value in kwds.items()]
             arguments = ", ".join(parts)

@@ -72,8 +72,6 @@ class Codec:
         Raises:
             Exception: what pickling raised, with the part that cannot be pickled named in its text.
         """
-        if not kwds and is_plain(args):
-            return pickle.dumps((args, kwds), 5)
         buffers: list[PickleBuffer] = []
         try:
             if is_raw(args):

@@ -57,7 +57,7 @@ class Crew:
     @property
     def spent(self) -> bool:
         """Whether nobody can take anything, and nobody may be added."""
-        return not (self._idle or self._roomy) and self.full
+        return not self._idle and not self._roomy and len(self.active) >= self._size
 
     def first_idle(self) -> Lane | None:
         """The idle lane to be used next, which stays idle."""

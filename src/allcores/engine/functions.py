@@ -66,9 +66,10 @@ class Function:
         name: for messages.
         cost: what one task of it has been seen to cost, in nanoseconds; 0 while that is not known.
         weight: how many bytes the arguments of one task have been seen to take; 0 while that is not known.
+        snapshot: tells whether the pickle still says what the function is; None where it always does.
     """
 
-    __slots__ = ("_snapshot", "blob", "cost", "id", "name", "target", "weight")
+    __slots__ = ("blob", "cost", "id", "name", "snapshot", "target", "weight")
 
     def __init__(self, number: int, target: Callable[..., Any], blob: Blob, snapshot: _Snapshot | None):
         self.id = number
@@ -77,17 +78,12 @@ class Function:
         self.name = describe(target)
         self.cost = 0
         self.weight = 0
-        self._snapshot = snapshot
+        self.snapshot = snapshot
 
     @property
     def large(self) -> bool:
         """Whether it carries large buffers, in shared memory."""
         return not isinstance(self.blob, bytes) and self.blob.large
-
-    @property
-    def current(self) -> bool:
-        """Whether the pickle still says what the function is."""
-        return self._snapshot is None or self._snapshot.holds()
 
 
 class FunctionTable:
@@ -103,9 +99,10 @@ class FunctionTable:
     def find(self, target: Callable[..., Any]) -> Function | None:
         """The function's record, if it was used before and is still what it was. Needs no lock."""
         function = self._known.get(id(target))
-        if function is not None and function.target is target and function.current:
-            return function
-        return None
+        if function is None or function.target is not target:
+            return None
+        snapshot = function.snapshot
+        return function if snapshot is None or snapshot.holds() else None
 
     def known(self, blob: Blob, by_value: bool) -> Function | None:
         """The function that has this pickle, where it may stand for another object with the same pickle.

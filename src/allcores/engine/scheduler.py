@@ -98,12 +98,12 @@ class Scheduler:
             ValueError: when the pool takes no more calls.
             PoolBroken: when it cannot start workers.
         """
-        interrupted = self.interrupted
+        interrupted = self.lock._is_owned()  # as in `interrupted`
         with self.lock:
             if self.state is not PoolState.OPEN or self.broken is not None:
                 self.check_open()
             self.backlog.add(call, call.available)
-            stuck = self._stuck
+            stuck = self.lanes.concurrent and self.crew.spent
         if interrupted:
             self.later(self.dispatch)  # what the handler has interrupted is not done with the lanes
         elif not stuck:

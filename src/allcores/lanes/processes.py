@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import weakref
 from collections.abc import Callable
 
@@ -89,6 +90,8 @@ class ProcessLanes(Lanes):
         return self.large.keep(blob)
 
     def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes | Parcel:
+        if not kwds and is_plain(args):
+            return pickle.dumps((args, kwds), 5)
         payload = self.codec.call(args, kwds)
         return self.large.take_in(payload) if isinstance(payload, Parcel) else payload
 
