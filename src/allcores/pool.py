@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Pool"]
 
+_OPEN = PoolState.OPEN
+
 #: The keyword arguments of a call without any.
-_NOTHING: Mapping[str, Any] = {}
+_NOTHING: dict[str, Any] = {}
 
 _numbers = itertools.count(1)
 _alive: weakref.WeakSet[Scheduler] = weakref.WeakSet()
@@ -191,7 +193,7 @@ class Pool:
         retries: Any,
     ) -> SingleResult:
         scheduler = self._scheduler
-        if scheduler.state is not PoolState.OPEN:
+        if scheduler.state is not _OPEN:
             self._check_usable()
         policy = self._policy
         if timeout is not UNSET or retries is not UNSET:
@@ -199,11 +201,10 @@ class Pool:
         failure = payload = None
         if type(args) is not tuple:
             args = check_tuple("args", args)
-        if kwds is _NOTHING:
-            kwds = {}
-        else:
+        keywords = _NOTHING
+        if kwds is not _NOTHING:
             try:
-                kwds = dict(kwds)
+                keywords = dict(kwds)
             except (TypeError, ValueError):
                 raise TypeError(f"kwds must be a mapping, not {kwds!r}") from None
         if callback is not None or error_callback is not None:
@@ -212,12 +213,12 @@ class Pool:
             key = next(self._seeds.number((None,)))[0]
             func, args = SeededCall(func), (key, *args)
         try:
-            payload = self._lanes.pack(args, kwds)
+            payload = self._lanes.pack(args, keywords)
             function = scheduler.repertoire.function(func)
         except Exception as error:
             failure = Failure(error)
             function = scheduler.repertoire.unsendable(func)
-        result = SingleResult(scheduler, function, policy, self, payload, args, kwds, callback, error_callback)
+        result = SingleResult(scheduler, function, policy, self, payload, args, keywords, callback, error_callback)
         if failure is not None:
             result.value = failure
             scheduler.settlement.complete([result])

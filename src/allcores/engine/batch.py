@@ -105,20 +105,28 @@ class Batch:
 
 
 class CallsBatch(Batch):
-    """Tasks of calls that have one task each."""
+    """Tasks of calls that have one task each.
 
-    __slots__ = ("calls",)
+    Attributes:
+        quiet: whether none of the calls has a callback.
+    """
+
+    __slots__ = ("_function", "calls", "quiet")
 
     def __init__(self, calls: list[SingleCall]) -> None:
         super().__init__(len(calls), calls[0].policy.timeout)
         self.calls = calls
+        self._function: Function | None = calls[0].function
+        self.quiet = True
+        for call in calls:
+            if call.function is not self._function:
+                self._function = None
+            if call.callback is not None or call.error_callback is not None:
+                self.quiet = False
 
     @property
     def function(self) -> Function | None:
-        first = self.calls[0].function
-        if len(self.calls) > 1 and any(call.function is not first for call in self.calls):
-            return None
-        return first
+        return self._function
 
     def calls_from(self, position: int, stop: int) -> list[tuple[Call, int]]:
         return [(call, 0) for call in self.calls[position:stop]]

@@ -169,9 +169,7 @@ class SingleCall(Call):
         self.callback = callback
         self.error_callback = error_callback
 
-    @property
-    def available(self) -> int:
-        return 1
+    available = 1  # always; as a property it would cost each task
 
     @property
     def has_callback(self) -> bool:

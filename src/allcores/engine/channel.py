@@ -49,6 +49,7 @@ UNREADABLE = 19  #: the items of this batch cannot be unpickled together; none w
 MODE_EACH = 0  #: items is one pickle of a list; function(item)
 MODE_STAR = 1  #: items is one pickle of a list; function(*item)
 MODE_CALLS = 2  #: items is a list of pickles of (args, kwds), each with its own function id
+MODE_PLAIN = 3  #: items is a list of tuples of arguments, not pickled apart; function(*item)
 
 # Flags of a batch.
 SECOND_HALF = 1  #: write results to the second half

@@ -243,6 +243,10 @@ class Runner:
         if mode == ch.MODE_CALLS:
             each = ids if type(ids) is list else itertools.repeat(ids)
             applied = map(self._call, each, self._opened(items))
+        elif mode == ch.MODE_PLAIN:
+            if self._known.mains:
+                self._known.restore_main(ids)
+            applied = itertools.starmap(self._known.functions[ids], items)
         else:
             try:
                 if self._known.mains:

@@ -47,6 +47,9 @@ class PoolState(enum.Enum):
     ENDED = "has nothing left to do; its lanes are ending or gone"
 
 
+_OPEN = PoolState.OPEN
+
+
 class Scheduler:
     """Runs calls on lanes.
 
@@ -100,7 +103,7 @@ class Scheduler:
         """
         interrupted = self.lock._is_owned()  # as in `interrupted`
         with self.lock:
-            if self.state is not PoolState.OPEN or self.broken is not None:
+            if self.state is not _OPEN or self.broken is not None:
                 self.check_open()
             self.backlog.add(call, call.available)
             stuck = self.lanes.concurrent and self.crew.spent

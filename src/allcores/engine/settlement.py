@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from allcores.engine.batch import Batch
+from allcores.engine.batch import Batch, CallsBatch
 from allcores.engine.calls import BulkCall, Call, StreamCall
 from allcores.engine.complaints import complain
 from allcores.engine.outcome import Failure
@@ -51,6 +51,9 @@ class Settlement:
             failures: whether there is a `Failure` among them.
             last: whether this comes from the end of the lane.
         """
+        if not failures and type(batch) is CallsBatch and batch.quiet:
+            self._settle_quietly(batch, values, last)
+            return
         pauses = self._pauses(batch, values) if failures else {}
         with self._lock:
             if batch.closed and not last:
@@ -70,6 +73,28 @@ class Settlement:
             self.complete(calls)
         for pause, position in again:
             self._later(pause, (batch, position))
+
+    def _settle_quietly(self, batch: CallsBatch, values: list[Any], last: bool) -> None:
+        """Settle results of calls with one task and no callback: what `settle` and `complete` do, in one pass."""
+        held: list[Any] = []
+        wake: list[Callable[[], None]] = []
+        with self._lock:
+            if batch.closed and not last:
+                return
+            begin = batch.settled
+            if batch.doomed is not None:
+                values = values[: max(0, batch.doomed - begin)]
+            batch.settled = end = begin + len(values)
+            for call, value in zip(batch.calls[begin:end], values, strict=True):
+                call.value = value
+                call.done = True
+                held += (call.owner, call.payload, call.args, call.kwds)
+                call.owner = call.payload = call.args = call.kwds = None
+                if call.waiters is not None:
+                    wake += call.waiters
+                    call.waiters = None
+        for waiter in wake:
+            waiter()
 
     def complete(self, calls: Iterable[Call]) -> None:
         """Tell those who wait that these calls have something for them."""

@@ -132,10 +132,11 @@ class Encoder:
             function = batch.function
             if function is not None and len(calls) == 1 and function.id in self._known:
                 payload = calls[0].payload
-                if type(payload) is bytes:
+                if type(payload) is not Parcel:
                     batch.half = -1
-                    return frame(ch.CALL, batch.first, function.id, flags, payload)
+                    return frame(ch.CALL, batch.first, function.id, flags, _pickled(payload))
             mode = ch.MODE_CALLS
+            items = [call.payload for call in calls]
             if function is not None:
                 ids = function.id
                 self._introduce(function, new)
@@ -143,15 +144,19 @@ class Encoder:
                 ids = [call.function.id for call in calls]
                 for call in calls:
                     self._introduce(call.function, new)
-            items = [self._payload(call.payload, call.policy, new) for call in calls]
-            weight = sum(_weight(call.payload) for call in calls)
+            if function is not None and all(type(item) is tuple for item in items):
+                mode = ch.MODE_PLAIN
+                weight = 0
+            else:
+                weight = sum(map(_weight, items))
+                items = [self._payload(call.payload, call.policy, new) for call in calls]
         else:
             assert isinstance(batch, ItemsBatch)
             self._introduce(batch.call.function, new)
             mode, items, weight = self._encode_items(batch, new)
             ids = batch.call.function.id
         body = pickle.dumps((new, mode, ids, items), 5)
-        batching.weigh(batch.function, batch.count, weight)
+        batching.weigh(batch.function, batch.count, weight or len(body))
         return frame(ch.BATCH, batch.first, batch.count, flags, body)
 
     def _introduce(self, function: Function | Shared, new: _New) -> None:
@@ -163,7 +168,7 @@ class Encoder:
     def _payload(self, payload: Any, policy: Policy, new: _New) -> Any:
         """What stands in a frame for arguments that were pickled ahead."""
         if type(payload) is not Parcel:
-            return payload or b""  # none is left of a call that was given up meanwhile
+            return _pickled(payload)
         use = LENT
         if policy.retry is not None and payload.lease is not None:
             use = PRIVATE  # the next attempt must find what this one found
@@ -198,6 +203,13 @@ class Encoder:
         if self._apart is not None:
             self._apart.close()
         self._side.close()
+
+
+def _pickled(payload: Any) -> bytes:
+    """The pickle of arguments, made ahead unless they are plain."""
+    if type(payload) is tuple:
+        return pickle.dumps((payload, {}), 5)
+    return payload or b""  # none is left of a call that was given up meanwhile
 
 
 def _weight(payload: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import weakref
 from collections.abc import Callable
 
@@ -89,9 +88,9 @@ class ProcessLanes(Lanes):
     def keep(self, blob: Any) -> Any:
         return self.large.keep(blob)
 
-    def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes | Parcel:
+    def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes | Parcel | tuple[Any, ...]:
         if not kwds and is_plain(args):
-            return pickle.dumps((args, kwds), 5)
+            return args  # nobody can change them, so they are pickled with their batch
         payload = self.codec.call(args, kwds)
         return self.large.take_in(payload) if isinstance(payload, Parcel) else payload
 
