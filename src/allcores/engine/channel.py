@@ -58,6 +58,8 @@ TIMED = 2  #: store the time at which each task begins in `STARTED`
 #: Body of RESULTS: nanoseconds spent in tasks, bytes valid in the batch's half, flags. Behind it stands the stream
 #: of the header's `count` tasks from its sequence number on; all tasks before that number are in the half.
 REPORT = Struct("<QQB7x")
+#: Header and report of RESULTS in one.
+RESULTS_HEAD = Struct(HEADER.format + REPORT.format[1:])
 LAST = 1  #: the batch is over; tasks not reported were not begun
 BOXED = 2  #: some results need unboxing
 COLUMN_SHIFT = 2  #: behind these bits: what is new in the half, as an index into `COLUMNS`

@@ -153,17 +153,21 @@ class Worker:
     # Frames
 
     def _report(self, sequence: int, count: int, elapsed: int, position: int, flags: int, stream: bytes) -> None:
-        body = ch.REPORT.pack(elapsed, position, flags) + stream
+        size = ch.REPORT.size + len(stream)
+        head = ch.RESULTS_HEAD.pack(size, sequence, count, ch.RESULTS, 0, elapsed, position, flags)
         notice = self._known.notice()
-        self._send(ch.RESULTS, sequence, count, body, frame(ch.NOTICE, body=notice) if notice else b"")
+        self._send_frames(frame(ch.NOTICE, body=notice) + head + stream if notice else head + stream)
 
     def _report_unreadable(self, sequence: int, count: int) -> None:
         self._send(ch.UNREADABLE, sequence, count, b"")
 
-    def _send(self, kind: int, sequence: int, count: int, body: bytes, before: bytes = b"") -> None:
+    def _send(self, kind: int, sequence: int, count: int, body: bytes) -> None:
+        self._send_frames(frame(kind, sequence, count, 0, body))
+
+    def _send_frames(self, frames: bytes) -> None:
         with self._sending:
             self._sender = threading.get_ident()
-            self._connection.sendall(before + frame(kind, sequence, count, 0, body))
+            self._connection.sendall(frames)
             self._sender = 0
 
     def _send_report(self, kind: int, body: bytes) -> bool:
