@@ -6,9 +6,10 @@ cannot.
 """
 
 import os
-import pathlib
 import threading
 import time
+
+from bench import procfs
 
 
 class Entry:
@@ -41,18 +42,14 @@ class Entry:
 _FIELDS = ("cpu", "waiting", "slept", "preempted")
 
 
-def _entry(folder):
-    cpu, waiting, _ = map(int, (folder / "schedstat").read_text().split())
+def _entry(pid, thread):
+    cpu, waiting, _ = map(int, procfs.read(pid, "task", thread, "schedstat").split())
     switches = {}
-    for line in (folder / "status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name.endswith("ctxt_switches"):
+    for line in procfs.read(pid, "task", thread, "status").splitlines():
+        name, _, value = line.partition(b":")
+        if name.endswith(b"ctxt_switches"):
             switches[name] = int(value)
-    return Entry(cpu, waiting, switches["voluntary_ctxt_switches"], switches["nonvoluntary_ctxt_switches"])
-
-
-def _threads(pid):
-    return [int(folder.name) for folder in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+    return Entry(cpu, waiting, switches[b"voluntary_ctxt_switches"], switches[b"nonvoluntary_ctxt_switches"])
 
 
 def _read(workers):
@@ -60,9 +57,9 @@ def _read(workers):
     me, main = os.getpid(), threading.main_thread().native_id
     entries = {"caller": Entry(), "reactor": Entry(), "workers": Entry()}
     for pid in (me, *workers):
-        for thread in _threads(pid):
-            role = "workers" if pid != me else "caller" if thread == main else "reactor"
-            entries[role] = entries[role].plus(_entry(pathlib.Path(f"/proc/{pid}/task/{thread}")))
+        for thread in procfs.names(pid, "task"):
+            role = "workers" if pid != me else "caller" if int(thread) == main else "reactor"
+            entries[role] = entries[role].plus(_entry(pid, thread))
     return entries
 
 

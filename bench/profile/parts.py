@@ -9,12 +9,13 @@ import gc
 from time import thread_time_ns
 from unittest import mock
 
+from allcores.engine.backlog import Backlog
 from allcores.engine.frames import FrameReader
-from allcores.engine.scheduler import Scheduler
+from allcores.engine.running import Runner
 from allcores.engine.settlement import Settlement
 from allcores.engine.worker import Worker
 from allcores.lanes.encoding import Encoder
-from allcores.lanes.processes import ProcessLane
+from allcores.lanes.process_lane import ProcessLane
 
 #: Methods that are called once a batch, and the part that each is.
 _PARTS = {
@@ -22,16 +23,16 @@ _PARTS = {
         (FrameReader, "fill", "receiving: recv"),
         (ProcessLane, "_take_from_half", "unpacking results"),
         (Settlement, "settle", "handing results to their calls"),
-        (Scheduler, "_take", "choosing a batch from the queue"),
+        (Backlog, "take", "choosing a batch from the queue"),
         (Encoder, "encode", "making its frame, pickling"),
         (ProcessLane, "_write", "sending: send"),
     ),
     "worker": (
         (FrameReader, "fill", "receiving: recv"),
-        (Worker, "_apply", "unpickling the batch"),
-        (Worker, "_fill_column", "running the tasks"),
-        (Worker, "_fill_stream", "running the tasks"),
-        (Worker, "_report", "reporting: send"),
+        (Runner, "_apply", "unpickling the batch"),
+        (Runner, "_fill_column", "running the tasks"),
+        (Runner, "_fill_stream", "running the tasks"),
+        (Worker, "_send", "reporting: send"),
     ),
 }
 

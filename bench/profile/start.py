@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 
@@ -22,7 +23,7 @@ marks = [perf_counter_ns()]
 from allcores import Pool
 marks.append(perf_counter_ns())
 from allcores.engine.scheduler import Scheduler
-from allcores.lanes.processes import ProcessLane
+from allcores.lanes.process_lane import ProcessLane
 
 def marked(method):
     def wrapper(*arguments):
@@ -55,7 +56,7 @@ _ALONE = (
 
 def _run(*arguments):
     # Not with a bytecode cache that may not be written: every start would compile the library anew.
-    environment = runner.environment_of_a_measurement()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.run(
         [sys.executable, *arguments], check=True, capture_output=True, text=True, env=environment, cwd=runner.ROOT
     ).stdout

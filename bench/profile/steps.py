@@ -8,7 +8,7 @@ from allcores.engine.batch import CallsBatch
 from allcores.engine.channel import REPORT, RESULTS
 from allcores.engine.frames import frame
 from allcores.engine.outcome import unpack_stream
-from allcores.engine.worker import _flush_output
+from allcores.engine.running import flush_output
 from allcores.results import SingleResult
 from bench.profile.rounds import typical
 from bench.tasks import same
@@ -77,9 +77,9 @@ def _names(rig):
     pool = rig.pool
     scheduler = pool._scheduler
     args = (_NUMBER,)
-    known = scheduler.function(same)
+    known = scheduler.repertoire.function(same)
     payload = pool._lanes.pack(args, {})
-    fields = (scheduler, known, pool._policy, pool, payload, (args, {}), None, None)
+    fields = (scheduler, known, pool._policy, pool, payload, args, {}, None, None)
     one, other = socket.socketpair()
     return {
         "CallsBatch": CallsBatch,
@@ -91,9 +91,9 @@ def _names(rig):
         "buffer": bytearray(4096),
         "call": SingleResult(*fields),
         "fields": fields,
-        "flush": _flush_output,
+        "flush": flush_output,
         "frame": frame,
-        "function": scheduler.function,
+        "function": scheduler.repertoire.function,
         "lock": scheduler.lock,
         "message": bytes(48),
         "monotonic_ns": monotonic_ns,

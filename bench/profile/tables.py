@@ -1,6 +1,6 @@
 """Tables out of what was measured; nothing is measured here."""
 
-from bench import report
+from bench import tables as grid
 from bench.profile.lone import STRETCHES
 from bench.profile.rounds import spread, typical
 from bench.profile.start import STAGES
@@ -20,7 +20,7 @@ class Table:
 
     def text(self, markdown):
         """The table for the terminal, or as Markdown."""
-        draw = report.markdown_table if markdown else report.plain_table
+        draw = grid.markdown if markdown else grid.plain
         title = f"### {self.title}\n" if markdown else self.title
         return "\n".join([title, draw(self.head, self.body), *(f"\n{remark}" for remark in self.remarks), ""])
 
