@@ -19,7 +19,7 @@ import pytest
 
 import reliability_tasks as tasks
 from allcores import MemoryLimitExceeded, Pool, WorkerDied
-from allcores.lanes import processes as process_lanes
+from allcores.lanes import process_lane as process_lanes
 
 pytestmark = pytest.mark.timeout(45)
 
