@@ -32,7 +32,7 @@ _PARTS = {
         (Runner, "_apply", "unpickling the batch"),
         (Runner, "_fill_column", "running the tasks"),
         (Runner, "_fill_stream", "running the tasks"),
-        (Worker, "_send", "reporting: send"),
+        (Worker, "_send_frames", "reporting: send"),
     ),
 }
 
