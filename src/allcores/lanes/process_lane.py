@@ -17,7 +17,7 @@ from allcores.engine.batch import Batch, ItemsBatch
 from allcores.engine.citizenship import take_log, take_warning
 from allcores.engine.codec import Codec
 from allcores.engine.complaints import complain
-from allcores.engine.frames import FrameReader, frame
+from allcores.engine.frames import NO_SIGNAL, FrameReader, frame
 from allcores.engine.lane import Death, Lane
 from allcores.engine.outcome import Failure, unpack_stream
 from allcores.engine.reactor import READABLE, WRITABLE, Timer
@@ -286,7 +286,7 @@ class ProcessLane(Lane):
                 self._outbox += data
                 return
             try:
-                sent = self._socket.send(data, _NOW)
+                sent = self._socket.send(data, _NOW | NO_SIGNAL)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -298,7 +298,7 @@ class ProcessLane(Lane):
     def _flush(self) -> None:
         with self._writing:
             try:
-                sent = self._socket.send(memoryview(self._outbox)[: 1 << 20], _NOW)
+                sent = self._socket.send(memoryview(self._outbox)[: 1 << 20], _NOW | NO_SIGNAL)
             except BlockingIOError:
                 return
             except OSError:
