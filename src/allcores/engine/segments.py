@@ -159,7 +159,7 @@ class Lease:
 
     def spoil(self) -> None:
         """Never write the segment again: somebody may go on reading it."""
-        self._maker.discard(self.segment)
+        self.single = True
 
     def holds(self, buffers: Sequence[Any]) -> bool:
         """Whether these buffers, given as to `Segments.place`, are what the segment was filled with."""
