@@ -1,4 +1,4 @@
-"""Locks, semaphores and conditions against models, in sequences of steps of several processes, some of which are killed.
+"""Locks, semaphores and conditions against models, in sequences of steps of processes, some of which are killed.
 
 The models are a few lines of plain Python, and know nothing of shared memory.
 """

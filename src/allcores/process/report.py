@@ -17,9 +17,9 @@ from collections.abc import Callable
 from traceback import print_exc
 from types import TracebackType
 
-from allcores.engine.by_value import dumps_by_value, dumps_enclosing
+from allcores.engine.by_value import dumps_enclosing
 from allcores.engine.descriptors import Enclosing
-from allcores.engine.outcome import Failure, pack, pack_failure, unpack_stream
+from allcores.engine.outcome import Failure, pack_failure, pack_unpicklable, unpack_stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,14 +50,17 @@ def report_value(end: int, value: Any) -> None:
     with socket.socket(fileno=end) as channel:
         try:
             with _anonymous_file() as file:
+                kind = _VALUE
                 try:
                     pickle.Pickler(file, 5).dump(value)
-                    kind = _VALUE
                 except Exception:
                     file.seek(0)
                     file.truncate()
-                    file.write(pack(value, lambda value: dumps_enclosing(value, enclosing)))
-                    kind = _STREAM
+                    try:
+                        file.write(dumps_enclosing(value, enclosing))
+                    except Exception as error:
+                        file.write(pack_unpicklable(error, value))
+                        kind = _STREAM
                 _send(channel, kind, file, enclosing.fds)
         except Exception as error:  # no memory is left, or no descriptors
             _send_failure(channel, error, None)
@@ -78,7 +81,7 @@ def report_failure(end: int, error: BaseException, traceback: TracebackType | No
 def _send_failure(channel: socket.socket, error: BaseException, traceback: TracebackType | None) -> None:
     try:
         with _anonymous_file() as file:
-            file.write(pack_failure(error, traceback, dumps_by_value))
+            file.write(pack_failure(error, traceback))
             _send(channel, _STREAM, file, [])
     except Exception:
         print_exc()  # and go on: the process is to end as it would without a report
