@@ -191,6 +191,19 @@ def test_a_party_that_dies_after_a_round_breaks_the_next() -> None:
             assert barrier.wait(SOON) == 2
 
 
+def test_a_party_that_dies_as_the_barrier_opens_breaks_the_next_round() -> None:
+    doomed: list[Agent] = []
+    barrier = Barrier(3, lambda: [agent.kill() for agent in doomed])
+    with agents(2, barrier=barrier) as (dies, waits):
+        arrive([dies, waits], barrier)
+        doomed.append(dies)
+        assert barrier.wait(SOON) == 2
+        assert waits.answer() == 1
+        doomed.clear()
+        with pytest.raises(BrokenBarrierError):
+            in_thread(barrier.wait)
+
+
 def test_a_process_that_was_passed_the_barrier_and_dies_before_it_arrives_breaks_it() -> None:
     barrier = Barrier(3)
     ready = allcores.Event()

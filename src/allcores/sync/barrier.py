@@ -179,8 +179,10 @@ class Barrier(Shared):
         for slot in others:
             slab.words[slot] = self._core.passed
             slab.ring(slot)
-        for slot in self._dead(self._core.party):  # it went without them
-            slab.words[slot] = 0
+        counted = {slab.owner(slot) for slot in others}  # one of them may have died only just now
+        for slot in self._dead(self._core.party):
+            if slab.owner(slot) not in counted:  # it went without them
+                slab.words[slot] = 0
 
     def _sleep(self, berth: Berth, deadline: float | None) -> None:
         arrived = self._core.arrived
