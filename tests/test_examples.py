@@ -101,3 +101,23 @@ def test_what_goes_through_a_bounded_buffer_comes_out_of_it():
     assert lines_of(EXAMPLES / "bounded_buffer.py", [301]) == [
         "301 numbers went through 8 places; they add up to 45150, as they should: 45150"
     ]
+
+
+PAGE = EXAMPLES.parent / "docs" / "process-and-sync.md"
+
+
+def test_the_programs_in_the_page_on_processes_and_locks_say_what_it_says(tmp_path):
+    programs = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    said = []
+    for program in programs:
+        script = tmp_path / "program.py"
+        script.write_text(program, encoding="utf-8")
+        done = subprocess.run([sys.executable, script], capture_output=True, encoding="utf-8", timeout=50, check=False)
+        assert done.returncode == 0, done.stderr
+        said.append((done.stdout + done.stderr).splitlines())
+    process, lock, task = said
+    assert process[:2] == ["144", "ZeroDivisionError('division by zero')"]
+    assert re.match(r"Process-3 \(pid \d+\) was ended by SIGKILL before sleep had come to its end", process[2])
+    assert "what it guards may be half done: time to repair it" in lock
+    assert any("LockRecovered: a lock was recovered: it was held by process " in line for line in lock)
+    assert task == ["100"]

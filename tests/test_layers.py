@@ -22,7 +22,6 @@ FLOORS: list[set[str]] = [
         "allcores.sync",
         "allcores.process",
         "allcores.seeding",
-        "allcores.arguments",
     },
     {"allcores.pool", "allcores.executor"},
     {"allcores.jobs"},
