@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import allcores
-from allcores import Lock, LockRecovered, RLock
+from allcores import Event, Lock, LockRecovered, RLock
+from allcores.sync.claims import Kind
 from sync_agents import SOON, Agent, agents, in_thread
 
 pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")]
@@ -375,6 +376,23 @@ def test_locks_of_one_process_do_not_disturb_each_other_when_it_dies(make: Make)
             else:
                 assert lock.acquire(False)
                 assert not lock.recovered
+
+
+def test_a_ring_for_who_slept_in_a_place_before_is_no_claim_of_the_lock() -> None:
+    """It would stand for ever, and keep the lock from being recovered from anybody."""
+    lock, event = Lock(), Event()
+    with agents(2, lock=lock, event=event) as (sleeps, dies):
+        assert sleeps.ask("event.wait", 0.001) is False
+        assert sleeps.ask("lock.acquire") is True  # has the place of the sleeper now
+        sleeps.ask("lock.release")
+        record = lock._record
+        for slot in record.slab.claims(record.claim(Kind.LOCK)):
+            record.slab.ring(slot)  # as `Event.set` does, a little late
+        assert dies.ask("lock.acquire") is True
+        dies.kill()
+        with pytest.warns(LockRecovered):
+            assert lock.acquire(timeout=SOON)
+        lock.release()
 
 
 def test_a_process_that_was_given_the_number_of_a_dead_one_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,9 +124,7 @@ class LockKeeper:
         if not self._slot:
             slab = self.slab
             slot = slab.slot()
-            claims = slab.bell(slot)
-            while claims.acquire(False):
-                pass  # rings for who had the slot before
+            claims = slab.count(slot)
             slab.words[slot] = self._claim
             if self._slot:  # another thread was first
                 slab.words[slot] = 0
@@ -221,7 +219,7 @@ class LockKeeper:
                 is_got = True
                 self._is_adopted, self._adopter, self._depth = True, get_ident(), 1
                 dead = [slot for slot in slab.claims(self._claim) if not slab.alive(slot)]
-                pids = [slab.pid(slot) for slot in dead if not slab.bell(slot)._is_zero()]
+                pids = [slab.pid(slot) for slot in dead if not slab.count(slot)._is_zero()]
                 for slot in dead:
                     slab.words[slot] = 0
                 return True, pids
@@ -254,7 +252,7 @@ class LockKeeper:
     def _claimants(self) -> list[int]:
         """The slots of the living that claim the lock."""
         slab = self.slab
-        return [slot for slot in slab.claims(self._claim) if not slab.bell(slot)._is_zero() and slab.alive(slot)]
+        return [slot for slot in slab.claims(self._claim) if not slab.count(slot)._is_zero() and slab.alive(slot)]
 
     # Releasing
 
@@ -288,7 +286,7 @@ class LockKeeper:
         for _ in range(10):
             claimants = self._claimants()
             if len(claimants) == 1 and claimants == self._claimants():
-                self.slab.bell(claimants[0]).acquire(False)
+                self.slab.count(claimants[0]).acquire(False)
             if len(claimants) < 2:
                 return
             time.sleep(0.0001)

@@ -8,13 +8,13 @@ with the last of them: there is no name to remove. It holds
   one thread of it at a time, and says what that thread is doing: its *claim*. A claim is a kind and a record in one
   word, such as "holds, or is about to try, lock 7". Who has died is known by the chunk, what of by the claim.
 
-    header | owners of chunks | claims | tickets | bells | records
+    header | owners of chunks | claims | tickets | bells | counts | records
 
 A claim is written by its slot's user, and by others only where it is evidence that the user has left for them.
 Stores are single words, which no reader sees by halves. Records are never used again for another object; slots are,
 and the chunks of dead processes, unless a claim in them is still evidence for somebody.
 
-The memory is touched as it is needed: a first lock costs five pages.
+The memory is touched as it is needed: a first lock costs six pages.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ _OWNERS = 4096
 _CLAIMS = _OWNERS + 16 * _CHUNKS
 _TICKETS = _CLAIMS + 4 * _SLOTS
 _BELLS = _TICKETS + 8 * _SLOTS
-_FIRST_RECORD = _BELLS + SEMAPHORE_SIZE * _SLOTS
+_COUNTS = _BELLS + SEMAPHORE_SIZE * _SLOTS
+_FIRST_RECORD = _COUNTS + SEMAPHORE_SIZE * _SLOTS
 _SIZE = _FIRST_RECORD + _RECORD_SIZE * _RECORDS
 
 #: Words of the header.
@@ -94,6 +95,7 @@ class Slab:
         self.cores: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         self.passports: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._bells: dict[int, Any] = {}
+        self._counts: dict[int, Any] = {}
         self._chunks: dict[int, object] = {}
         self._many_chunks = _MANY_CHUNKS
         self._next_record = 0
@@ -177,6 +179,7 @@ class Slab:
         for slot in range(first, first + CHUNK):
             self.words[slot] = 0
             init_semaphore(self._bell_address(slot), 0)
+            init_semaphore(self._count_address(slot), 0)
         owner = _FIRST_OWNER + 2 * number
         longs[owner + 1] = me[1]
         longs[owner] = me[0]  # last: this makes it ours
@@ -243,6 +246,19 @@ class Slab:
     def ring(self, slot: int) -> None:
         """Wake the user of a slot."""
         post(self._bell_address(slot))
+
+    # Counts: another one for each slot, which says how often its claim is meant. Not the bell, since a ring that comes
+    # late, for who has had the slot before, would count.
+
+    def _count_address(self, slot: int) -> int:
+        return self.address + _COUNTS + SEMAPHORE_SIZE * (slot - _FIRST_SLOT)
+
+    def count(self, slot: int) -> Any:
+        """The `SemLock` that counts for a slot; 0 while nobody uses it."""
+        count = self._counts.get(slot)
+        if count is None:
+            count = self._counts[slot] = counting(self._count_address(slot), SEMAPHORE, 1 << 20)
+        return count
 
     # Processes
 
