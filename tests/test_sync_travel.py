@@ -6,6 +6,8 @@ import gc
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -266,6 +268,53 @@ def test_nothing_is_left_when_the_last_one_is_gone() -> None:
     while memory():
         assert time.monotonic() < give_up
         gc.collect()
+
+
+COLLECTED_IN_A_FORK = """
+import gc, os
+
+from allcores import Event, Lock
+
+class Places(list):
+    def clear(self):  # a forked child does this as soon as it is told of the fork
+        super().clear()
+        gc.collect()
+
+gc.disable()
+lock, another = Lock(), Lock()
+is_known, is_reused, is_held, is_over = Event(), Event(), Event(), Event()
+lock._record.slab.free = Places(lock._record.slab.free)
+dropped = [Lock()]
+dropped.append(dropped)
+with dropped[0]:
+    pass  # it has a place in the shared memory now, which is this process's
+del dropped
+child = os.fork()
+if child == 0:
+    with lock:
+        pass
+    is_known.set()
+    is_reused.wait(20)
+    with lock:
+        is_held.set()
+        is_over.wait(20)
+    os._exit(0)
+assert is_known.wait(20)
+gc.collect()
+another.acquire()  # in the place of the dropped one
+is_reused.set()
+assert is_held.wait(20)
+assert not lock.acquire(timeout=0.3), "two have it"
+is_over.set()
+assert lock.acquire(timeout=20)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_what_a_fork_collects_was_its_parents() -> None:
+    program = [sys.executable, "-c", COLLECTED_IN_A_FORK]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_threads_and_processes_use_one_lock_at_once(tmp_path: Any) -> None:

@@ -35,6 +35,7 @@ the gate.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
@@ -99,6 +100,7 @@ class LockKeeper:
         self.is_quiet = False
         self._claim = record.claim(Kind.LOCK)
         self._claims: Any = None
+        self._pid = 0
         self._is_adopted = False
         self._adopter = 0
         self._depth = 0
@@ -110,8 +112,9 @@ class LockKeeper:
         self._looked = 0.0
         self._to_ring: list[tuple[Slab, int]] = []
 
-    def __del__(self) -> None:
-        if self._slot and self._claims._is_zero():  # else it is held, and stays held
+    def __del__(self, getpid: Callable[[], int] = os.getpid) -> None:
+        # A forked child may collect its copy before it has been told that the slot is the parent's.
+        if self._slot and self._pid == getpid() and self._claims._is_zero():  # else it is held, and stays held
             self.slab.words[self._slot] = 0
             self.slab.free.append(self._slot)
 
@@ -130,7 +133,7 @@ class LockKeeper:
                 slab.words[slot] = 0
                 slab.free.append(slot)
             else:
-                self._slot, self._claims = slot, claims
+                self._slot, self._claims, self._pid = slot, claims, os.getpid()
         return self._claims.release, self._claims.acquire, self._claims._is_zero
 
     @staticmethod
