@@ -2,7 +2,7 @@
 
 from bench import report, rows, tables
 from bench.report import MEANING
-from bench.results import OWN, advantage, amount, competitors, middle, short, verdicts
+from bench.results import OWN, advantage, amount, by_subject, competitors, middle, short, verdicts
 
 BEGIN = "<!-- Written by `python -m bench`, from here -->"
 END = "<!-- to here. What stands outside these two lines is left alone. -->"
@@ -90,7 +90,8 @@ def measured(results, others=(), pictures=()):
     parts += [f"![{title}]({name})" for title, name in pictures]
     parts += ["## Goals", tables.markdown(*goals(results))]
     parts += ["## At a glance", "How many times better allcores is; in bold where the peer is ahead."]
-    parts += [tables.markdown(*glance(results)), *section(results, "##")]
+    parts += [tables.markdown(*glance(part)) for part in by_subject(results)]
+    parts += section(results, "##")
     for other in others:
         place = other["environment"]
         parts += [f"## On another machine: {place['cpu']}, {place['cores']} cores", bullets(environment_lines(other))]
