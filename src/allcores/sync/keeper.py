@@ -159,18 +159,22 @@ class LockKeeper:
         if is_got or not block or (timeout is not None and timeout <= 0):
             return is_got
         deadline = None if timeout is None else time.monotonic() + timeout
-        is_held = self.semaphore._is_zero
+        is_held, raw = self.semaphore._is_zero, self.slab.raw
+        has_slept = False
         while True:
             for _ in range(_SPINS):
                 if not is_held() and self._try():
+                    if has_slept:
+                        raw[self._waiters] = 1  # the ring was for one, and more may sleep
                     return True
-            self.slab.raw[self._waiters] = 1
+            raw[self._waiters] = 1
             fence()  # whoever releases it from now on sees that, or we see his release
             is_got = self._try() or self._take_over_if_abandoned()
             pause = SLICE if deadline is None else min(SLICE, deadline - time.monotonic())
             if is_got or pause <= 0:
                 return is_got
             self._bell.acquire(True, pause)
+            has_slept = True
 
     def _try(self) -> bool:
         try:
