@@ -44,7 +44,7 @@ def bench(*arguments, timeout=120):
 def quick_run(tmp_path_factory):
     """A quick run of every row with the peers that every Python has: what it printed, its JSON, its page."""
     folder = tmp_path_factory.mktemp("bench")
-    chosen = "--peers=allcores,multiprocessing,connection,memcpy,serial,forks"
+    chosen = "--peers=allcores,multiprocessing,manager,connection,memcpy,serial,forks"
     files = [f"--json={folder / 'results.json'}", f"--markdown={folder / 'page.md'}"]
     done = bench("--quick", "--rounds=1", "--workers=2", chosen, *files)
     assert done.returncode == 0, done.stderr
@@ -82,6 +82,20 @@ def test_a_floor_is_in_the_rows_that_it_is_a_floor_of(quick_run):
         "serial": ["map", "start"],
         "forks": ["speedup"],
     }
+
+
+def test_locks_are_compared_with_locks_and_pools_with_pools(quick_run):
+    _, measured, written, _ = quick_run
+    for name, outcomes in measured["rows"].items():
+        assert ("manager" in outcomes) == (rows.BY_NAME[name].subject == "locks")
+    tables_at_a_glance = written.partition("## At a glance")[2].partition("\n## ")[0]
+    heads = [line for line in tables_at_a_glance.splitlines() if line.startswith("|  | allcores |")]
+    assert [("multiprocessing.Manager" in head) for head in heads] == [False, True]
+
+
+def test_a_library_without_locks_is_not_mentioned_among_them():
+    outcomes = run_row(rows.BY_NAME["event"], [peers.Futures, peers.Serial, peers.Ray])
+    assert outcomes == {}
 
 
 def test_the_page_and_the_terminal_name_the_machine_and_every_row(quick_run):
