@@ -16,6 +16,7 @@ import pytest
 
 import allcores
 from allcores import Lock, LockRecovered, RLock
+from allcores.sync import keeper
 from sync_agents import SOON, Agent, agents, in_thread
 
 pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")]
@@ -149,6 +150,22 @@ def test_waiting_ends_when_the_holder_releases(make: Make) -> None:
             left.remove(holder)
             time.sleep(0.02)
             assert not any(agent.has_answered() for agent in left), "two hold it"
+            holder.ask("lock.release")
+
+
+@BOTH
+def test_each_release_wakes_the_next_of_many(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "SLICE", 60.0)  # nobody looks by himself in time
+    lock = make()
+    with agents(4, lock=lock) as waiting:
+        with lock:
+            for agent in waiting:
+                agent.tell("lock.acquire")
+            time.sleep(0.2)
+        left = list(waiting)
+        while left:
+            holder = _first_to_answer(left)
+            left.remove(holder)
             holder.ask("lock.release")
 
 
