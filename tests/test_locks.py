@@ -94,6 +94,31 @@ def test_a_lock_that_was_handed_over_is_recovered_from_a_later_holder() -> None:
             assert lock.acquire(timeout=SOON)
 
 
+class SlowAcquire:
+    """`Lock.acquire`, with time to pass in the midst of it."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._keeper = lock._core.keeper
+
+    def begin(self) -> None:
+        claim, _, _ = self._keeper.enlist()
+        claim()
+
+    def end(self) -> bool:
+        return self._keeper.semaphore.acquire(False)  # type: ignore[no-any-return]
+
+
+def test_a_lock_that_is_released_for_the_dead_belongs_to_who_was_just_trying_it() -> None:
+    lock = Lock()
+    with agents(2, lock=lock, slow=SlowAcquire(lock)) as (holder, trying):
+        holder.ask("lock.acquire")
+        trying.ask("slow.begin")
+        holder.kill()
+        lock.release()
+        assert trying.ask("slow.end")
+        assert not lock.acquire(timeout=0.1)
+
+
 def test_a_lock_may_be_used_to_wait_for_another_process() -> None:
     """It is acquired twice by one and released by another: a signal rather than a lock."""
     lock = Lock()

@@ -257,8 +257,12 @@ class LockKeeper:
 
     def _claimants(self) -> list[int]:
         """The slots of the living that claim the lock."""
+        return [slot for slot in self._claims_made() if self.slab.alive(slot)]
+
+    def _claims_made(self) -> list[int]:
+        """The same, and those of the dead."""
         slab = self.slab
-        return [slot for slot in slab.claims(self._claim) if not slab.bell(slot)._is_zero() and slab.alive(slot)]
+        return [slot for slot in slab.claims(self._claim) if not slab.bell(slot)._is_zero()]
 
     # Releasing
 
@@ -288,10 +292,13 @@ class LockKeeper:
         self.semaphore.release()  # which raises if nobody holds it
 
     def _disclaim(self) -> None:
-        """Take the holder's claim away, if it can be told from those of others that are just trying."""
+        """Take the holder's claim away, if it can be told from those of others that are just trying.
+
+        Claims of the dead count: the holder may be one, and who tries then must not be taken for him.
+        """
         for _ in range(10):
-            claimants = self._claimants()
-            if len(claimants) == 1 and claimants == self._claimants():
+            claimants = self._claims_made()
+            if len(claimants) == 1 and claimants == self._claims_made():
                 self.slab.bell(claimants[0]).acquire(False)
             if len(claimants) < 2:
                 return
