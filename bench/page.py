@@ -78,12 +78,20 @@ def section(results, heading):
     return [report.row_markdown(rows.BY_NAME[name], outcomes, heading) for name, outcomes in results["rows"].items()]
 
 
+def where(other, results):
+    """The heading of another run."""
+    place, own = other["environment"], results["environment"]
+    if (place["cpu"], place["cores"]) == (own["cpu"], own["cores"]):
+        return f"On the same machine, at another time: {', '.join(other['rows'])}"
+    return f"On another machine: {place['cpu']}, {place['cores']} cores"
+
+
 def measured(results, others=(), pictures=()):
     """What stands between the marks.
 
     Args:
         results: the run that the tables and the pictures are of.
-        others: runs on other machines, each of which gets a section of its own.
+        others: runs on other machines, or at other times, each of which gets a section of its own.
         pictures: pairs of a title and a file's name.
     """
     parts = [INTRODUCTION, bullets(environment_lines(results))]
@@ -93,9 +101,7 @@ def measured(results, others=(), pictures=()):
     parts += [tables.markdown(*glance(part)) for part in by_subject(results)]
     parts += section(results, "##")
     for other in others:
-        place = other["environment"]
-        parts += [f"## On another machine: {place['cpu']}, {place['cores']} cores", bullets(environment_lines(other))]
-        parts += section(other, "###")
+        parts += [f"## {where(other, results)}", bullets(environment_lines(other)), *section(other, "###")]
     return "\n\n".join([BEGIN, *parts, END])
 
 

@@ -577,6 +577,11 @@ def test_another_machine_has_a_section_of_its_own(a_run):
     assert "![A picture](picture.svg)" in text
 
 
+def test_another_time_has_a_section_that_says_so(a_run):
+    other = {**a_run, "environment": {**ENVIRONMENT, "date": "tomorrow"}}
+    assert "## On the same machine, at another time: row\n" in page.measured(a_run, [other])
+
+
 def test_a_bar_in_a_cell_does_not_end_it():
     assert tables.markdown(("", "a"), [("b", "c|d")]) == "|  | a |\n| :-- | :-- |\n| b | c\\|d |"
 
