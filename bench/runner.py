@@ -173,10 +173,10 @@ class Turns:
 def run_row(row, peers, settings):
     """Every peer in turn, round after round; returns what the report needs, by the peer's slug.
 
-    Floors that have no part in a row are not mentioned; competitors are, with the reason.
+    Competitors that cannot take part are mentioned, with the reason; see `Row.mentions`.
     """
     size = row.quick_size if settings.quick else row.size
-    taking_part = [peer for peer in peers if not (peer.reference and row.reason_without(peer))]
+    taking_part = [peer for peer in peers if row.mentions(peer)]
     outcomes = {peer.slug: begin(row, peer, size) for peer in taking_part}
     turns = [Turns(row, peer, settings.patience) for peer in taking_part]
     rounds = min(settings.rounds, row.most_rounds or settings.rounds)

@@ -16,6 +16,7 @@ import pytest
 
 import allcores
 from allcores import Event, Lock, LockRecovered, RLock
+from allcores.sync import keeper
 from allcores.sync.claims import Kind
 from sync_agents import SOON, Agent, agents, in_thread
 
@@ -94,6 +95,31 @@ def test_a_lock_that_was_handed_over_is_recovered_from_a_later_holder() -> None:
             assert lock.acquire(timeout=SOON)
 
 
+class SlowAcquire:
+    """`Lock.acquire`, with time to pass in the midst of it."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._keeper = lock._core.keeper
+
+    def begin(self) -> None:
+        claim, _, _ = self._keeper.enlist()
+        claim()
+
+    def end(self) -> bool:
+        return self._keeper.semaphore.acquire(False)  # type: ignore[no-any-return]
+
+
+def test_a_lock_that_is_released_for_the_dead_belongs_to_who_was_just_trying_it() -> None:
+    lock = Lock()
+    with agents(2, lock=lock, slow=SlowAcquire(lock)) as (holder, trying):
+        holder.ask("lock.acquire")
+        trying.ask("slow.begin")
+        holder.kill()
+        lock.release()
+        assert trying.ask("slow.end")
+        assert not lock.acquire(timeout=0.1)
+
+
 def test_a_lock_may_be_used_to_wait_for_another_process() -> None:
     """It is acquired twice by one and released by another: a signal rather than a lock."""
     lock = Lock()
@@ -150,6 +176,22 @@ def test_waiting_ends_when_the_holder_releases(make: Make) -> None:
             left.remove(holder)
             time.sleep(0.02)
             assert not any(agent.has_answered() for agent in left), "two hold it"
+            holder.ask("lock.release")
+
+
+@BOTH
+def test_each_release_wakes_the_next_of_many(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "SLICE", 60.0)  # nobody looks by himself in time
+    lock = make()
+    with agents(4, lock=lock) as waiting:
+        with lock:
+            for agent in waiting:
+                agent.tell("lock.acquire")
+            time.sleep(0.2)
+        left = list(waiting)
+        while left:
+            holder = _first_to_answer(left)
+            left.remove(holder)
             holder.ask("lock.release")
 
 

@@ -11,7 +11,9 @@ the report says of a peer without it that it has none:
 - `send(f, array)`: a lone task whose argument is a large array, where that is done in another way than `lone`;
 - `fetch(f, x)`: a lone task whose result is one, likewise;
 - `share(f, array, n)`: the results of `f(array, i)` for each i below n, the array handed over once. The workers
-  that did it are there until `close`.
+  that did it are there until `close`;
+- `locks()`: what has the classes `Lock`, `RLock`, `Semaphore`, `Event`, `Condition` and `Barrier`. This one needs no
+  `open`, and what it has made ends with the interpreter.
 
 The docstring of an operation is the call that is measured: the report prints it for the reader to judge. An
 operation that an installed library turns out not to offer raises `Unable` with the reason.
@@ -27,6 +29,7 @@ from bench.peers.executors import Futures, Loky
 from bench.peers.floors import Connection, Forks, Memcpy, Serial
 from bench.peers.others import Joblib, Mpire, Pebble
 from bench.peers.pools import Allcores, Billiard, Multiprocessing
+from bench.peers.proxies import Manager
 
 # In the order of the tables; allcores first, because the others are compared with it.
 ALL = (
@@ -40,6 +43,7 @@ ALL = (
     Billiard,
     Ray,
     Dask,
+    Manager,
     Connection,
     Memcpy,
     Serial,
@@ -58,6 +62,7 @@ __all__ = [
     "Futures",
     "Joblib",
     "Loky",
+    "Manager",
     "Memcpy",
     "Mpire",
     "Multiprocessing",

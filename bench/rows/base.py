@@ -63,6 +63,7 @@ class Row:
     Attributes:
         name: on the command line and in the JSON.
         title, about: for people; `{n}` in the latter is the size.
+        subject: what is compared, `pools` or `locks`; who has nothing to do with that is not mentioned.
         operations: the methods of a peer by which it takes part: the first of them that it has.
         metrics: what is measured; one table for each, or one for all with `is_matrix`.
         size, quick_size: how much work.
@@ -85,6 +86,7 @@ class Row:
         metrics,
         size,
         quick_size,
+        subject="pools",
         goals=(),
         without=None,
         workers=None,
@@ -96,6 +98,7 @@ class Row:
         self.name = name
         self.title = title
         self.about = about
+        self.subject = subject
         self.operations = operations
         self.measure = measure
         self.metrics = metrics
@@ -121,6 +124,10 @@ class Row:
         if peer.slug in self.without:
             return self.without[peer.slug]
         return "" if self.operation_of(peer) else f"has no `{self.operations[-1]}`"
+
+    def mentions(self, peer):
+        """Whether the report tells of the peer, if only why it takes no part; a floor has to take part for that."""
+        return self.subject in peer.subjects and not (peer.reference and self.reason_without(peer))
 
     def metric(self, key):
         """The metric of that name."""

@@ -160,18 +160,22 @@ class LockKeeper:
         if is_got or not block or (timeout is not None and timeout <= 0):
             return is_got
         deadline = None if timeout is None else time.monotonic() + timeout
-        is_held = self.semaphore._is_zero
+        is_held, raw = self.semaphore._is_zero, self.slab.raw
+        has_slept = False
         while True:
             for _ in range(_SPINS):
                 if not is_held() and self._try():
+                    if has_slept:
+                        raw[self._waiters] = 1  # the ring was for one, and more may sleep
                     return True
-            self.slab.raw[self._waiters] = 1
+            raw[self._waiters] = 1
             fence()  # whoever releases it from now on sees that, or we see his release
             is_got = self._try() or self._take_over_if_abandoned()
             pause = SLICE if deadline is None else min(SLICE, deadline - time.monotonic())
             if is_got or pause <= 0:
                 return is_got
             self._bell.acquire(True, pause)
+            has_slept = True
 
     def _try(self) -> bool:
         try:
@@ -254,8 +258,12 @@ class LockKeeper:
 
     def _claimants(self) -> list[int]:
         """The slots of the living that claim the lock."""
+        return [slot for slot in self._claims_made() if self.slab.alive(slot)]
+
+    def _claims_made(self) -> list[int]:
+        """The same, and those of the dead."""
         slab = self.slab
-        return [slot for slot in slab.claims(self._claim) if not slab.count(slot)._is_zero() and slab.alive(slot)]
+        return [slot for slot in slab.claims(self._claim) if not slab.count(slot)._is_zero()]
 
     # Releasing
 
@@ -285,10 +293,13 @@ class LockKeeper:
         self.semaphore.release()  # which raises if nobody holds it
 
     def _disclaim(self) -> None:
-        """Take the holder's claim away, if it can be told from those of others that are just trying."""
+        """Take the holder's claim away, if it can be told from those of others that are just trying.
+
+        Claims of the dead count: the holder may be one, and who tries then must not be taken for him.
+        """
         for _ in range(10):
-            claimants = self._claimants()
-            if len(claimants) == 1 and claimants == self._claimants():
+            claimants = self._claims_made()
+            if len(claimants) == 1 and claimants == self._claims_made():
                 self.slab.count(claimants[0]).acquire(False)
             if len(claimants) < 2:
                 return
