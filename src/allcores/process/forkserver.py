@@ -20,6 +20,9 @@ __all__ = ["Popen"]
 
 _util: Any = util
 
+#: What every process imports, and need not if the server has.
+_NEEDED = ["allcores.process.face", "allcores.process.letter"]
+
 
 class Popen(Watched, popen_forkserver.Popen):
     """A process that a server was asked for.
@@ -55,21 +58,29 @@ class _Server:
 
     def __init__(self) -> None:
         self._server: Any = forkserver._forkserver
-        self._owner = os.getpid()
-        self._forget()
-        os.register_at_fork(after_in_child=self._forget)
+        self._renew_lock()
+        os.register_at_fork(after_in_child=self._renew_lock)
 
-    def _forget(self) -> None:
+    def _renew_lock(self) -> None:
         self._starting = threading.Lock()
 
     def ensure_running(self) -> None:
+        """Have it run before it is asked for a process."""
         with self._starting:
             preload = self._server._preload_modules
-            self._server._preload_modules = [name for name in preload if name != "__main__"]
+            self._server._preload_modules = [*(name for name in preload if name != "__main__"), *_NEEDED]
             try:
-                self._server.ensure_running()
+                self._run_own()
             finally:
                 self._server._preload_modules = preload
+
+    def _run_own(self) -> None:
+        try:
+            self._server.ensure_running()
+        except ChildProcessError:  # it is the server of a parent that has forked this process
+            os.close(self._server._forkserver_alive_fd)
+            self._server._forkserver_alive_fd = self._server._forkserver_pid = None
+            self._server.ensure_running()
 
 
 _server = _Server()
