@@ -98,7 +98,7 @@ ENDS: dict[str, tuple[int, str | None]] = {
     "_exit(7)": (7, "WorkerDied"),
     "SIGTERM": (-15, "WorkerDied"),
     "SIGKILL": (-9, "WorkerDied"),
-    "SIGSEGV": (-11, "WorkerDied"),
+    "SIGUSR1": (-signal.SIGUSR1, "WorkerDied"),
 }
 
 

@@ -215,7 +215,7 @@ def test_a_result_is_asked_for_by_the_parent_of_a_process_that_was_started() -> 
 
 
 def _error_in_a_fork(other: Process) -> BaseException | None:
-    with started(lambda: other.result()) as process:
+    with started(other.result) as process:
         return process.exception(SOON)
 
 
@@ -229,8 +229,8 @@ def test_a_process_that_has_let_go_of_everything_costs_no_busy_waiting(way: str)
         os.execvp("sleep", ["sleep", "0.5"])
 
     with started(let_go) as process:
-        with pytest.raises(WorkerDied, match="exited with code 0 before .*let_go had come to its end"):
-            before = time.thread_time()
+        before = time.thread_time()
+        with pytest.raises(WorkerDied, match=r"exited with code 0 before .*let_go had come to its end"):
             process.result(SOON)
         assert time.thread_time() - before < 0.2
 

@@ -361,7 +361,7 @@ async def main(method):
     lambda_ = allcores.Process(target=lambda: 1, context=method)
     lambda_.start()
 for method in ("fork", "forkserver", "spawn"):
-    asyncio.run(main(method))
+    asyncio.run(main(method), debug=False)  # which would tell that starting takes its time
 """,
         tmp_path,
         "-X",

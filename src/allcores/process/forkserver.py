@@ -21,7 +21,7 @@ __all__ = ["Popen"]
 _util: Any = util
 
 #: What every process imports, and need not if the server has.
-_NEEDED = ["allcores.process.face", "allcores.process.letter"]
+_NEEDED = ["allcores.process.letter"]
 
 
 class Popen(Watched, popen_forkserver.Popen):
