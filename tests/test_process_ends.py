@@ -45,8 +45,10 @@ def runs(process: psutil.Process) -> bool:
 # How it ends
 
 
-@each_method
-@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize(
+    ("method", "how"),
+    [*((method, how) for method in ("fork", "forkserver") for how in ENDS), ("spawn", "exit(3)"), ("spawn", "SIGKILL")],
+)
 def test_exit_codes(method: str, how: str, capfd: pytest.CaptureFixture[str]) -> None:
     code, error = ENDS[how]
     with started(end, how, method=method) as process:

@@ -45,9 +45,13 @@ class Unloadable:
 
 
 @each_method
-@pytest.mark.parametrize("size", [0, 4000, 4096, 5000, 30_000_000])
-def test_results_of_any_size(method: str, size: int) -> None:
-    assert result_of(bytes, size, method=method) == bytes(size)
+def test_large_results(method: str) -> None:
+    assert result_of(bytes, 30_000_000, method=method) == bytes(30_000_000)
+
+
+@pytest.mark.parametrize("size", [0, 4000, *range(4070, 4100), 5000])  # there is a limit, of the pickle, at 4096
+def test_results_of_any_size(size: int) -> None:
+    assert result_of(bytes, size) == bytes(size)
 
 
 def test_a_process_ends_although_nobody_takes_its_large_result() -> None:
@@ -159,7 +163,7 @@ def test_an_error_comes_with_the_traceback_of_the_process(method: str) -> None:
         assert process.exception() is caught.value
     for text in seen:
         assert text.index("JSONDecodeError") < text.index('raise KeyError("the second") from error')
-        assert "face.py" not in text[: text.index("The above exception was the direct cause", 1000)]
+        assert text.count("face.py") == 1  # where it is raised again, not where it came from
     assert len(seen[0]) == len(seen[1])
 
 

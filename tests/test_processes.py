@@ -35,7 +35,14 @@ pytestmark = pytest.mark.timeout(90)
 
 WaitUntil = Callable[..., None]
 
-both_classes = pytest.mark.parametrize("cls", [multiprocessing.Process, Process], ids=["standard", "ours"])
+
+class ForkedProcess(Process):
+    """One of ours with its start method chosen as the standard library's contexts do."""
+
+    _start_method = "fork"
+
+
+both_classes = pytest.mark.parametrize("cls", [multiprocessing.get_context("fork").Process, ForkedProcess])
 
 
 # The interface
@@ -58,7 +65,7 @@ def test_before_it_starts(cls: Any) -> None:
     )  # fmt: skip
     assert process.is_alive() is False
     assert process.authkey == multiprocessing.current_process().authkey
-    assert repr(process) == f"<Process name='its name' parent={os.getpid()} initial daemon>"
+    assert repr(process) == f"<{cls.__name__} name='its name' parent={os.getpid()} initial daemon>"
     with pytest.raises(ValueError, match="process not started"):
         process.sentinel  # noqa: B018
     with pytest.raises(AssertionError, match="can only join a started process"):
@@ -75,7 +82,6 @@ def test_before_it_starts(cls: Any) -> None:
 def test_while_it_runs_and_afterwards(cls: Any) -> None:
     gate = multiprocessing.get_context("fork").Event()
     process = cls(target=gate.wait)
-    process._start_method = "fork"  # all there is to choose it by with the standard class
     process.start()
     assert process.is_alive()
     assert process.exitcode is None
@@ -266,7 +272,6 @@ def test_a_process_in_a_task_of_a_pool(one: Pool, method: str) -> None:
 def test_standard_processes_and_ours_live_side_by_side(cls: Any) -> None:
     queue = multiprocessing.get_context("fork").SimpleQueue()
     process = cls(target=queue.put, args=(5,))
-    process._start_method = "fork"
     with started(time.sleep, 60) as other:
         process.start()
         assert queue.get() == 5
