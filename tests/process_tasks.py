@@ -58,7 +58,7 @@ def run_program(
     path.write_text(source)
     return subprocess.run(
         [sys.executable, *options, str(path)],
-        env={**os.environ, "PYTHONPATH": PATHS},
+        env={**os.environ, "PYTHONPATH": PATHS, "PYTHONUNBUFFERED": ""},
         capture_output=True,
         text=True,
         timeout=seconds,

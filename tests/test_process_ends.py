@@ -98,13 +98,15 @@ def test_join_does_not_wait_for_what_the_process_has_forked() -> None:
     def fork() -> int:
         other = os.fork()
         if other == 0:
-            time.sleep(60)
+            time.sleep(3)
+            os._exit(0)
         return other
 
     with started(fork) as process:
         other = process.result(SOON)
         try:
             process.join(SOON)
+            assert runs(psutil.Process(other))
             assert process.exitcode == 0
         finally:
             os.kill(other, signal.SIGKILL)

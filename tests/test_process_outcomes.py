@@ -84,23 +84,32 @@ def test_a_result_can_be_asked_for_again_and_by_many() -> None:
 
 
 @each_method
-def test_what_refers_to_descriptors_arrives_with_them(method: str) -> None:
+def test_the_end_of_a_pipe_arrives(method: str) -> None:
     def make() -> Any:
         ours, theirs = multiprocessing.Pipe()
         theirs.send("from the process")
+        return ours
+
+    with result_of(make, method=method) as connection:
+        assert connection.recv() == "from the process"
+        assert not os.get_inheritable(connection.fileno())
+
+
+@each_method
+def test_what_refers_to_descriptors_arrives_with_them(method: str) -> None:
+    def make() -> Any:
         left, right = socket.socketpair()
         right.send(b"from the socket")
         right.close()
         lock = Lock()
         lock.acquire()
         lock.release()
-        return ours, left, lock
+        return left, lock
 
-    connection, left, lock = result_of(make, method=method)
-    with connection, left:
-        assert connection.recv() == "from the process"
+    left, lock = result_of(make, method=method)
+    with left:
         assert left.recv(100) == b"from the socket"
-        assert not os.get_inheritable(connection.fileno())
+        assert not os.get_inheritable(left.fileno())
     assert lock.acquire(timeout=1)
     lock.release()
 

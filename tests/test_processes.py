@@ -344,6 +344,38 @@ def test_subclasses_and_functions_of_an_unguarded_main_module(tmp_path: Path, wa
     assert done.stdout.splitlines() == once * 3
 
 
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_functions_of_a_main_module_in_a_package_import_relatively(tmp_path: Path, method: str) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "other.py").write_text("VALUE = 5\n")
+    (package / "program.py").write_text(
+        f"""
+import allcores
+def value():
+    from .other import VALUE
+    return VALUE, __package__
+process = allcores.Process(target=value, context="{method}")
+process.start()
+print(process.result(20))
+process.join()
+with allcores.Pool(1) as pool:
+    print(pool.apply(value))
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "package.program"],
+        env={**os.environ, "PYTHONPATH": PATHS},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=2 * SOON,
+        check=False,
+    )
+    assert (done.stderr, done.stdout) == ("", "(5, 'package')\n" * 2)
+
+
 def test_nothing_is_left_of_processes_that_nobody_asks() -> None:
     """Descriptors and processes are looked at after every test; here there are results that nobody takes."""
     processes = [Process(target=bytes, args=(size,), context="fork", daemon=True) for size in (1, 10_000, 10**6) * 3]

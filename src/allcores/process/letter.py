@@ -10,11 +10,10 @@ from __future__ import annotations
 import io
 import os
 import pickle
-import sys
 
 from allcores.engine.by_value import dumps_for_child
 from allcores.engine.explain import unpicklable_part
-from allcores.engine.main_module import make_main
+from allcores.engine.main_module import make_main, origin_of_main
 from allcores.process.lifeline import tie
 from allcores.process.report import Outcome, report_failure
 
@@ -102,8 +101,7 @@ class _Letter:
         self._starting = starting
 
     def __reduce__(self) -> Any:
-        main_file = getattr(sys.modules["__main__"], "__file__", None)
-        return _open_letter, (main_file, self._inheritance, _pickled(self._process, self._starting))
+        return _open_letter, (origin_of_main(), self._inheritance, _pickled(self._process, self._starting))
 
 
 def _pickled(process: Process, starting: Any) -> bytes:
@@ -117,8 +115,8 @@ def _pickled(process: Process, starting: Any) -> bytes:
         raise
 
 
-def _open_letter(main_file: str | None, inheritance: Inheritance, pickled: bytes) -> Process:
-    make_main(main_file)
+def _open_letter(main: tuple[str | None, str | None], inheritance: Inheritance, pickled: bytes) -> Process:
+    make_main(*main)
     try:
         process: Process = pickle.loads(pickled)
     except BaseException as error:
