@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing.context
+import multiprocessing.util
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from allcores.engine.functions import describe
 from allcores.engine.outcome import Failure
 from allcores.errors import ResultTimeout, WorkerDied, signal_name
 from allcores.process.family import signal_family
-from allcores.process.launch import Inheritance, launch
-from allcores.process.lifeline import tie
-from allcores.process.report import Outcome, report_failure, report_value
+from allcores.process.launch import launch
+from allcores.process.letter import Inheritance
+from allcores.process.report import report_failure, report_value
+from allcores.process.watched import Watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,12 +68,12 @@ class Process(multiprocessing.context.Process):
         target: Callable[..., object] | None = None,
         name: str | None = None,
         args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] = {},
+        kwargs: Mapping[str, Any] | None = None,
         *,
         daemon: bool | None = None,
         context: Any = None,
     ) -> None:
-        super().__init__(group, target, name, args, kwargs, daemon=daemon)
+        super().__init__(group, target, name, args, kwargs or {}, daemon=daemon)
         if context is not None:
             self._start_method = _method(context)
         if target is not None:
@@ -94,8 +97,7 @@ class Process(multiprocessing.context.Process):
     def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
         inheritance, self._inheritance = self._inheritance, None
         if inheritance is not None:
-            if inheritance.lifeline >= 0:
-                tie(inheritance.lifeline)
+            inheritance.enter()
             self.run = _Reporting(self, inheritance.outcome)  # type: ignore[method-assign]
         return super()._bootstrap(*args, **kwargs)  # type: ignore[misc, no-any-return]
 
@@ -144,89 +146,75 @@ class Process(multiprocessing.context.Process):
         import asyncio
 
         loop = asyncio.get_running_loop()
-        outcome = self._its_outcome()
-        while not self._is_over(outcome):
+        while not self._is_over():
             changed = loop.create_future()
-            fds = [os.dup(outcome.fileno()), self._sign_of_death()]
 
             def wake(changed: asyncio.Future[None] = changed) -> None:
                 if not changed.done():
                     changed.set_result(None)
 
-            try:
+            with self._signs() as fds:
                 for fd in fds:
                     loop.add_reader(fd, wake)
-                yield from changed.__await__()
-            finally:
-                for fd in fds:
-                    loop.remove_reader(fd)
-                    os.close(fd)
+                try:
+                    yield from changed.__await__()
+                finally:
+                    for fd in fds:
+                        loop.remove_reader(fd)
         return self.result()
 
     def _outcome(self, timeout: float | None) -> Any:
         from multiprocessing import connection
 
-        outcome = self._its_outcome()
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._is_over(outcome):
+        while not self._is_over():
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
                 raise ResultTimeout(f"{self.name} has not come to its end in {timeout:g} s")
-            death = self._sign_of_death()
-            try:
-                connection.wait([outcome.fileno(), death], remaining)
-            finally:
-                os.close(death)
-        return outcome.get()
+            with self._signs() as fds:
+                connection.wait(fds, remaining)
+        return self._running().outcome.get()
 
-    def _its_outcome(self) -> Outcome:
+    def _running(self) -> Watched:
         self._check_closed()
         if self._parent_pid != os.getpid():
             raise AssertionError("can only fetch the result of a child process")
         if self._popen is None:
             raise AssertionError("can only fetch the result of a started process")
-        outcome: Outcome = self._popen.outcome
-        return outcome
+        running: Watched = self._popen
+        return running
 
-    def _is_over(self, outcome: Outcome) -> bool:
-        if outcome.has_come():
+    def _is_over(self) -> bool:
+        running = self._running()
+        if running.outcome.has_come():
             return True
-        if self.is_alive() and not self._is_gone():
+        if self.is_alive():
             return False
-        if not outcome.has_come():  # what it has sent before it ended is there now
-            outcome.settle(Failure(self._death()))
+        if not running.outcome.has_come():  # what it has sent before it ended is there now
+            running.outcome.settle(Failure(self._death(running)))
         return True
 
-    def _sign_of_death(self) -> int:
-        """A descriptor that is readable once the process has ended; to be closed."""
-        # The sentinel of a forked process stays closed as long as what the process has forked lives on.
-        if self._popen.method != "forkserver" and hasattr(os, "pidfd_open"):
-            try:
-                return os.pidfd_open(self._popen.pid)
-            except OSError:
-                pass  # it was waited for by somebody else, or the kernel is old
-        return os.dup(self.sentinel)
-
-    def _is_gone(self) -> bool:
-        """Whether there is no such process, although nobody has told us its exit code: somebody else has it."""
-        if self._popen.method == "forkserver":
-            return False
+    @contextmanager
+    def _signs(self) -> Iterator[list[int]]:
+        """Descriptors of which one is readable once something has become of the process."""
+        running = self._running()
+        fds: list[int] = []
         try:
-            os.kill(self._popen.pid, 0)
-        except ProcessLookupError:
-            return True
-        except OSError:
-            pass
-        return False
+            fds += running.outcome.signs()
+            fds.append(running.sign_of_death())
+            yield fds
+        finally:
+            for fd in fds:
+                os.close(fd)
 
-    def _death(self) -> WorkerDied:
-        code = self.exitcode
-        how = "ended, it is not known how"
+    def _death(self, running: Watched) -> WorkerDied:
+        code = None if running.is_lost else running.poll()
+        how = "ended, and somebody else was told how,"
         if code is not None:
             how = f"was ended by {signal_name(-code)}" if code < 0 else f"exited with code {code}"
         return WorkerDied(
-            f"{self.name} (pid {self.pid}) {how} before {self._work} had come to its end",
-            pid=self.pid,
+            f"{self.name} (pid {running.pid}) {how} before {self._work} had come to its end",
+            pid=running.pid,
             exitcode=code,
             task=self._work,
         )
@@ -261,6 +249,7 @@ class _Reporting:
         self._process = process
         self._run = process.run
         self._end = end
+        self._pid = os.getpid()
 
     def __call__(self) -> None:
         self._process._join_barriers()
@@ -270,9 +259,20 @@ class _Reporting:
             traceback = error.__traceback__
             while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
                 traceback = traceback.tb_next
-            report_failure(self._end, error, traceback or error.__traceback__)
+            if self._is_its_own():
+                report_failure(self._end, error, traceback or error.__traceback__)
             raise
-        report_value(self._end, value)
+        if self._is_its_own():
+            report_value(self._end, value)
+
+    def _is_its_own(self) -> bool:
+        """Whether this is the process itself, not one that it has forked and that has come here, too."""
+        if os.getpid() != self._pid:
+            return False
+        # What it has printed appears before what its parent prints once it has the outcome.
+        util: Any = multiprocessing.util
+        util._flush_std_streams()
+        return True
 
 
 def _method(context: Any) -> str:

@@ -8,11 +8,15 @@ stands in the message itself. Descriptors that a result refers to (of a lock tha
 
 from __future__ import annotations
 
+import copyreg
+import errno
 import os
 import pickle
 import socket
 import sys
 import threading
+from array import array
+from collections import ChainMap
 from collections.abc import Callable
 from traceback import print_exc
 from types import TracebackType
@@ -31,6 +35,8 @@ __all__ = ["Outcome", "report_failure", "report_value"]
 _SMALL = 4096
 
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 _MOST_FDS = 250  # the kernel's limit for one message is 253
 
@@ -52,8 +58,9 @@ def report_value(end: int, value: Any) -> None:
             with _anonymous_file() as file:
                 kind = _VALUE
                 try:
-                    pickle.Pickler(file, 5).dump(value)
+                    _dump(value, file, enclosing)
                 except Exception:
+                    enclosing.fds.clear()
                     file.seek(0)
                     file.truncate()
                     try:
@@ -64,6 +71,22 @@ def report_value(end: int, value: Any) -> None:
                 _send(channel, kind, file, enclosing.fds)
         except Exception as error:  # no memory is left, or no descriptors
             _send_failure(channel, error, None)
+
+
+def _dump(value: Any, file: BinaryIO, enclosing: Enclosing) -> None:
+    """Pickle by the standard pickler; what is of `multiprocessing`, such as an end of a pipe, in its ways."""
+    import multiprocessing.reduction
+
+    context: Any = multiprocessing.context
+    reducers: Any = multiprocessing.reduction.ForkingPickler
+    pickler: Any = pickle.Pickler(file, 5)
+    pickler.dispatch_table = ChainMap(reducers._extra_reducers, copyreg.dispatch_table)
+    outer = context.get_spawning_popen()
+    context.set_spawning_popen(enclosing)
+    try:
+        pickler.dump(value)
+    finally:
+        context.set_spawning_popen(outer)
 
 
 def report_failure(end: int, error: BaseException, traceback: TracebackType | None) -> None:
@@ -104,53 +127,74 @@ def _send(channel: socket.socket, kind: bytes, file: BinaryIO, fds: list[int]) -
         message = kind + _BESIDE
         fds = [file.fileno(), *fds]
     try:
-        if fds:
-            socket.send_fds(channel, [message], fds, _NO_SIGNAL)
-        else:
-            channel.send(message, _NO_SIGNAL)
+        # Not socket.send_fds, which has no regard for its flags.
+        beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
+        channel.sendmsg([message], beside, _NO_SIGNAL)
     except ConnectionError:
         pass  # the parent is gone, or wants no outcome
 
 
 class Outcome:
-    """The parent's end. Any thread may ask.
-
-    Attributes:
-        child_end: a descriptor for the child, which is closed by whoever has made this.
-    """
+    """The parent's end. Any thread may ask."""
 
     def __init__(self) -> None:
-        kind = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
-        self._socket, its = socket.socketpair(socket.AF_UNIX, kind)
-        self._socket.setblocking(False)
-        self.child_end = its.detach()
-        self._lock = threading.Lock()
         self._message: tuple[bytes, list[int]] | None = None
         self._value: Any = None
         self._is_settled = False
+        self._is_cut = False
+        # A signal handler may ask while its thread is asking.
+        self._lock = threading.RLock()
+        kind = socket.SOCK_SEQPACKET if sys.platform == "linux" else socket.SOCK_DGRAM
+        self._socket, self._its = socket.socketpair(socket.AF_UNIX, kind)
+        self._socket.setblocking(False)
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        self._socket.close()
-        if self._message is not None:
-            for fd in self._message[1]:
+    def child_end(self) -> int:
+        """The descriptor for the child, which is the caller's from now on. Asked once."""
+        return self._its.detach()
+
+    def close(self, close: Callable[[int], None] = os.close) -> None:
+        """Want no outcome any more."""
+        message, self._message = self._message, None
+        if message is not None:
+            for fd in message[1]:
                 close(fd)
+        for end in (getattr(self, "_socket", None), getattr(self, "_its", None)):
+            if end is not None:
+                end.close()
 
-    def fileno(self) -> int:
-        """A descriptor that is readable once there is an outcome."""
-        return self._socket.fileno()
+    __del__ = close
+
+    def signs(self) -> list[int]:
+        """Descriptors, to be closed, of which one is readable once there is an outcome; none if none can come."""
+        with self._lock:
+            return [] if self._is_cut else [os.dup(self._socket.fileno())]
 
     def has_come(self) -> bool:
         """Whether the outcome is there."""
         with self._lock:
             if not self._is_settled and self._message is None:
                 try:
-                    data, fds, _, _ = socket.recv_fds(self._socket, _SMALL + 2, _MOST_FDS)
-                except (BlockingIOError, ConnectionError):
+                    self._receive()
+                except BlockingIOError:
                     return False
-                if not data:  # the other end is closed: the process is over, or has thrown its end away
-                    return False
-                self._message = data, fds
-            return True
+                except ConnectionError:
+                    self._is_cut = True
+            return self._is_settled or self._message is not None
+
+    def _receive(self) -> None:
+        # Not socket.recv_fds, which has no regard for its flags.
+        data, beside, flags, _ = self._socket.recvmsg(_SMALL + 2, socket.CMSG_SPACE(4 * _MOST_FDS), _CLOSE_ON_EXEC)
+        fds = array("i")
+        for _, _, received in beside:
+            fds.frombytes(received[: len(received) // 4 * 4])
+        if not data:  # the child has closed its end: it has ended, or has become another program
+            self._is_cut = True
+            return
+        self._message = data, fds.tolist()
+        if flags & socket.MSG_CTRUNC:
+            error = OSError(errno.EMFILE, "the result of a process has come, but there was no descriptor free for it")
+            self.close()
+            self._value, self._is_settled = Failure(error), True
 
     def settle(self, failure: Failure) -> None:
         """Say what there is instead of an outcome, if none has come."""
