@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["FileCount", "FileFailure", "Row", "Totals"]
+__all__ = ["BinaryFile", "FileCount", "FileFailure", "Row", "Totals"]
 
 
 class FileCount(NamedTuple):
-    """One file that was counted."""
+    """One file that was counted.
+
+    Attributes:
+        path: as it was named, or as it was found below a folder that was.
+        lines: as ``readlines()`` would give them.
+        characters: decoded characters without line ends.
+        bytes: how many were read.
+        encoding: what the file was decoded as.
+        note: what is to be said about the count, such as that the file changed meanwhile; mostly nothing.
+    """
 
     path: str
     lines: int
     characters: int
+    bytes: int
+    encoding: str = "utf-8"
+    note: str | None = None
 
 
 class FileFailure(NamedTuple):
@@ -22,31 +35,53 @@ class FileFailure(NamedTuple):
     reason: str
 
 
-Row = FileCount | FileFailure
+class BinaryFile(NamedTuple):
+    """One file that was left out because it is no text, and how that is known, in one line."""
+
+    path: str
+    reason: str
+
+
+Row = FileCount | FileFailure | BinaryFile
 
 
 class Totals:
-    """The sum over rows. A failed file is counted as failed and adds nothing else.
+    """The sum over rows. A file that failed or is binary adds to no other number.
 
     Attributes:
         files: files that were counted.
         failed: files and folders that could not be.
+        binary: binary files, which were left out.
         lines: all lines.
         characters: all characters.
+        bytes: all bytes.
     """
 
     # No dataclass: importing `dataclasses` would take a tenth of the command's start-up time.
     def __init__(self) -> None:
-        self.files = self.failed = self.lines = self.characters = 0
+        self.files = self.failed = self.binary = self.lines = self.characters = self.bytes = 0
 
     def __repr__(self) -> str:
         return f"Totals({', '.join(f'{name}={value}' for name, value in vars(self).items())})"
 
     def add(self, row: Row) -> None:
         """Take one more row into the sum."""
-        if isinstance(row, FileFailure):
-            self.failed += 1
-        else:
-            self.files += 1
-            self.lines += row.lines
-            self.characters += row.characters
+        self.add_all((row,))
+
+    def add_all(self, rows: Iterable[Row]) -> None:
+        """Take more rows into the sum."""
+        files = lines = characters = size = 0
+        for row in rows:
+            if type(row) is FileCount:
+                files += 1
+                lines += row[1]
+                characters += row[2]
+                size += row[3]
+            elif type(row) is FileFailure:
+                self.failed += 1
+            else:
+                self.binary += 1
+        self.files += files
+        self.lines += lines
+        self.characters += characters
+        self.bytes += size

@@ -1,0 +1,69 @@
+"""Feeding a counter of UTF-8 from a reader, block by block.
+
+The bytes of a character that a block's end has cut move to the front of the buffer, before what is read next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .outcomes import BINARY, INVALID, Outcome
+
+__all__ = ["BYTES_OF_A_VERDICT", "NO_LIMIT", "ReadInto", "Utf8Counter", "count_blocks"]
+
+ReadInto = Callable[[memoryview], int]
+"""Fills the front of a view and returns the number of bytes, 0 at the end."""
+
+NO_LIMIT = 1 << 62
+
+# As many first bytes as git looks through for a NUL; native/reading.c has the same.
+BYTES_OF_A_VERDICT = 8000
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
+
+class Utf8Counter(Protocol):
+    """The native kernel's `Counter`, or its twin's."""
+
+    def feed(self, buffer: bytearray, filled: int, /) -> int:
+        """Count the first bytes of the buffer that are whole characters; returns how many, or -1."""
+
+    def result(self) -> Outcome:
+        """What was counted."""
+
+
+def count_blocks(
+    read_into: ReadInto,
+    counter: Utf8Counter,
+    buffer: bytearray,
+    *,
+    limit: int = NO_LIMIT,
+    look_for_nul: bool = False,
+) -> Outcome:
+    """Count what a reader delivers, until it delivers nothing.
+
+    Args:
+        read_into: the reader.
+        counter: a new one.
+        buffer: working space, at least the four bytes of UTF-8's longest character.
+        limit: how many bytes to take at most.
+        look_for_nul: whether a NUL among the first bytes makes the file binary.
+
+    Returns:
+        `COUNTED`, `BINARY` or `INVALID`.
+    """
+    view = memoryview(buffer)
+    counted = kept = 0
+    while limit > 0 and (got := read_into(view[kept : kept + limit])):
+        limit -= got
+        filled = kept + got
+        if look_for_nul and buffer.find(0, 0, min(filled, BYTES_OF_A_VERDICT)) >= 0:
+            return BINARY, int(buffer.startswith(_WIDE_MARKS, 0, filled)), 0, 0, 0, 0
+        look_for_nul = False
+        used = counter.feed(buffer, filled)
+        if used < 0:
+            return INVALID, counted, 0, 0, 0, 0
+        counted += used
+        kept = filled - used
+        view[:kept] = view[used:filled]
+    return (INVALID, counted, 0, 0, 0, 0) if kept else counter.result()
