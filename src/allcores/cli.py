@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name must not end a program in ASCII
     try:
         with _ending_orderly():
-            options = _parser(command).parse_args(given)
+            options = _parse(command, given)
             code: int = options.run(options)
             sys.stdout.flush()
             return code
@@ -50,6 +50,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader has seen enough. Python would flush once more at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + _SIGPIPE
+
+
+def _parse(command: str, given: list[str]) -> argparse.Namespace:
+    parser = _parser(command)
+    options, stray = parser.parse_known_args(given)
+    # Paths may stand before and after options; argparse takes those that follow one another, and leaves the others.
+    if stray and (not hasattr(options, "paths") or any(word.startswith("-") for word in stray)):
+        parser.error(f"unrecognized arguments: {' '.join(stray)}")
+    if stray:
+        options.paths += stray
+    return options
 
 
 def _parser(command: str) -> argparse.ArgumentParser:

@@ -7,19 +7,30 @@ the kernel found to be invalid or binary, and files that are not in this machine
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from .blocks import count_blocks
-from .decoding import UTF_8, BinaryContent, DecodingCounter, InvalidText, first_error, text_encoding
+from .decoding import UTF_8, BinaryContent, DecodingCounter, first_error, text_encoding
 from .detection import guess_encoding
 from .kernel import BLOCK_SIZE, kernel
 from .opening import open_regular
 from .outcomes import BINARY, COUNTED, INVALID, Outcome
 from .rows import FileCount
 
-__all__ = ["AUTO", "Content", "Reading", "binary_reason", "count_content", "count_file", "count_local", "make_reading"]
+__all__ = [
+    "AUTO",
+    "ERRORS",
+    "PLAIN_READING",
+    "Content",
+    "Reading",
+    "binary_reason",
+    "count_content",
+    "count_file",
+    "count_local",
+    "make_reading",
+]
 
 AUTO = "auto"
 ERRORS = ("strict", "replace", "ignore")
@@ -48,6 +59,9 @@ class Reading(NamedTuple):
     def looks_for_nul(self) -> bool:
         """Whether the kernel is to stop at files that look binary."""
         return self.encoding == AUTO or not self.binary
+
+
+PLAIN_READING = Reading()
 
 
 def make_reading(encoding: str = UTF_8, errors: str = "strict", binary: bool = False) -> Reading:

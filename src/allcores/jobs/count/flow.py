@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from .bundles import Bundle
 from .files import Reading
 from .open_bundle import OpenBundle
+from .progress import Progress
 from .rows import Row
 from .tasks import Task
 
@@ -28,11 +29,13 @@ class Flow:
     Args:
         bundles: the files; drawn as tasks are asked for.
         reading: how to read them.
+        progress: where to note down what is done.
     """
 
-    def __init__(self, bundles: Iterator[Bundle], reading: Reading) -> None:
+    def __init__(self, bundles: Iterator[Bundle], reading: Reading, progress: Progress) -> None:
         self._bundles = bundles
         self._reading = reading
+        self._progress = progress
         self._following: deque[Iterator[Task]] = deque()
         self._open: deque[OpenBundle] = deque()
 
@@ -50,7 +53,7 @@ class Flow:
                 self._following.popleft()
             if len(self._open) >= _OPEN_BUNDLES or (bundle := next(self._bundles, None)) is None:
                 return None
-            self._open.append(OpenBundle(bundle, self._reading))
+            self._open.append(OpenBundle(bundle, self._reading, self._progress))
             self.follow(self._open[-1].tasks())
 
     def follow(self, tasks: Iterable[Task]) -> None:
@@ -61,4 +64,6 @@ class Flow:
     def rows(self) -> Iterator[list[Row]]:
         """The rows that can be given out, a bundle at a time, each once."""
         while self._open and not self._open[0].missing:
-            yield self._open.popleft().rows
+            rows = self._open.popleft().rows
+            self._progress.files += len(rows)
+            yield rows

@@ -25,16 +25,17 @@ from allcores.cpu import cpu_count
 from .bundles import tie_bundles
 from .crew import Alone, Crew, OnPool
 from .decoding import UTF_8
-from .files import Reading, make_reading
+from .files import PLAIN_READING, Reading, make_reading
 from .flow import Flow
 from .kernel import releases_lock
+from .progress import Progress
 from .rows import Row
 from .selection import DEFAULT_INCLUDE, Selection
 
 if TYPE_CHECKING:
     from allcores.pool import Pool
 
-__all__ = ["ENGINES", "count_paths", "count_selection", "count_batches"]
+__all__ = ["ENGINES", "count_batches", "count_paths", "count_selection"]
 
 ENGINES = ("threads", "processes", "serial")
 
@@ -94,15 +95,13 @@ def count_paths(
         LookupError: there is no such encoding.
     """
     reading = make_reading(encoding, errors, binary)
-    selection = Selection(
-        paths, include=include, exclude=exclude, hidden=hidden, gitignore=gitignore, follow=follow
-    )
+    selection = Selection(paths, include=include, exclude=exclude, hidden=hidden, gitignore=gitignore, follow=follow)
     return count_selection(selection, reading, processes=processes, engine=engine, pool=pool)
 
 
 def count_selection(
     selection: Selection,
-    reading: Reading = Reading(),
+    reading: Reading = PLAIN_READING,
     *,
     processes: int | None = None,
     engine: str | None = None,
@@ -122,13 +121,18 @@ def _singly(batches: Generator[list[Row], None, None]) -> Generator[Row, None, N
 
 def count_batches(
     selection: Selection,
-    reading: Reading = Reading(),
+    reading: Reading = PLAIN_READING,
     *,
     processes: int | None = None,
     engine: str | None = None,
     pool: Pool | None = None,
+    progress: Progress | None = None,
 ) -> Generator[list[Row], None, None]:
-    """The same, in lists of some hundred rows: to go through many rows quickly."""
+    """The same, in lists of some hundred rows: to go through many rows quickly.
+
+    A list may be empty: a sign of life while a large file is being counted, so that `progress`, which is kept up
+    to date, can be looked at.
+    """
     if processes is not None and processes < 1:
         raise ValueError(f"processes must be at least 1, not {processes}")
     if engine is not None and engine not in ENGINES:
@@ -141,7 +145,8 @@ def count_batches(
         crew: Crew = OnPool(pool, workers, owned=False)
     else:
         crew = Alone()
-    return _count(Flow(tie_bundles(selection.runs()), reading), crew, engine, workers)
+    flow = Flow(tie_bundles(selection.runs()), reading, progress or Progress())
+    return _count(flow, crew, engine, workers)
 
 
 def _count(flow: Flow, crew: Crew, engine: str, workers: int) -> Generator[list[Row], None, None]:
@@ -157,6 +162,7 @@ def _count(flow: Flow, crew: Crew, engine: str, workers: int) -> Generator[list[
             if crew.is_idle():
                 break
             flow.follow(crew.collect())
+            yield []
         done = True
     finally:
         crew.dismiss(done=done)
@@ -165,9 +171,7 @@ def _count(flow: Flow, crew: Crew, engine: str, workers: int) -> Generator[list[
 def _is_worth_workers(flow: Flow, engine: str, workers: int, started: float) -> bool:
     if workers == 1 or engine == "serial":
         return False
-    return (
-        time.monotonic() - started > _SECONDS_ALONE[engine] or flow.large_bytes > _LARGE_BYTES_ALONE[engine]
-    )
+    return time.monotonic() - started > _SECONDS_ALONE[engine] or flow.large_bytes > _LARGE_BYTES_ALONE[engine]
 
 
 def _make_crew(engine: str, workers: int) -> OnPool:

@@ -11,7 +11,8 @@ from .bundles import Bundle
 from .files import AUTO, Reading, binary_reason
 from .opening import special_kind, system_reason
 from .outcomes import BINARY, COUNTED, FAILED, LARGE, NOT_REGULAR, UNCHANGED, Outcome
-from .rows import BinaryFile, FileCount, FileFailure, Row
+from .progress import Progress
+from .rows import ROW_TYPES, BinaryFile, FileCount, FileFailure, Row
 from .splitting import WORTH_SPLITTING, SplitFile
 from .tasks import Task, count_runs, look_again
 from .walk import Run
@@ -33,12 +34,12 @@ class OpenBundle:
         large_bytes: the size of all files that had to be left out of the first task.
     """
 
-    __slots__ = ("_paths", "_places", "_reading", "_runs", "large_bytes", "missing", "rows")
+    __slots__ = ("_places", "_progress", "_reading", "_runs", "large_bytes", "missing", "rows")
 
-    def __init__(self, bundle: Bundle, reading: Reading) -> None:
+    def __init__(self, bundle: Bundle, reading: Reading, progress: Progress) -> None:
         self._reading = reading
+        self._progress = progress
         self._runs = [item for item in bundle if isinstance(item, Run)]
-        self._paths: list[str] = []
         self.rows: list[Any] = []
         for item in bundle:
             if isinstance(item, Run):
@@ -55,6 +56,7 @@ class OpenBundle:
 
     def _count(self, runs: list[Run], places: list[int], large: int) -> Task:
         def finish(outcomes: list[Outcome | Row]) -> Iterable[Task]:
+            self._progress.bytes += sum(map(_size_of, outcomes))
             return self._settle(places, _paths_of(runs), outcomes)
 
         return Task(count_runs, (runs, self._reading, large), finish, self._loser(places, runs))
@@ -79,7 +81,7 @@ class OpenBundle:
         return chain.from_iterable(tasks)
 
     def _settle_other(self, place: int, path: str, outcome: Outcome | Row) -> Iterable[Task]:
-        if isinstance(outcome, (FileCount, FileFailure, BinaryFile)):
+        if isinstance(outcome, ROW_TYPES):
             self._put(place, outcome)
             return ()
         verdict, detail, line_ends, characters, size, open_line = outcome
@@ -98,6 +100,7 @@ class OpenBundle:
 
     def _look_again(self, place: int, path: str, seen: Outcome) -> Task:
         def finish(row: Row) -> Iterable[Task]:
+            self._progress.bytes += _size_of(row)
             self._put(place, row)
             return ()
 
@@ -125,11 +128,9 @@ class OpenBundle:
         def finish(outcome: Outcome | str | None) -> Iterable[Task]:
             if outcome is None:
                 return (self._count_changed(place, path, size),)
-            if isinstance(outcome, str):
-                outcome = FileFailure(path, outcome)
-            return self._settle([place], [path], [outcome])
+            return self._settle([place], [path], [FileFailure(path, outcome) if isinstance(outcome, str) else outcome])
 
-        return SplitFile(path, self._reading, finish).tasks()
+        return SplitFile(path, self._reading, finish, self._progress).tasks()
 
     def _count_changed(self, place: int, path: str, size: int) -> Task:
         """Count a file in one go that has changed while it was counted in slices, and say so in its row."""
@@ -137,9 +138,9 @@ class OpenBundle:
 
         def finish(outcomes: list[Outcome | Row]) -> Iterable[Task]:
             (outcome,) = outcomes
-            if outcome[0] == COUNTED:
-                outcomes = [(COUNTED, size, *outcome[2:])]  # type: ignore[list-item]
-            return self._settle([place], [path], outcomes)
+            if not isinstance(outcome, ROW_TYPES) and outcome[0] == COUNTED:
+                outcome = (COUNTED, size, *outcome[2:])
+            return self._settle([place], [path], [outcome])
 
         return Task(count_runs, (runs, self._reading, NO_LIMIT), finish, self._loser([place], runs))
 
@@ -158,3 +159,9 @@ class OpenBundle:
 
 def _paths_of(runs: list[Run]) -> list[str]:
     return [path for run in runs for path in run.paths()]
+
+
+def _size_of(outcome: Outcome | Row) -> int:
+    if isinstance(outcome, FileCount):
+        return outcome.bytes
+    return 0 if isinstance(outcome, (FileFailure, BinaryFile)) else outcome[4]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["BinaryFile", "FileCount", "FileFailure", "Row", "Totals"]
+__all__ = ["ROW_TYPES", "BinaryFile", "FileCount", "FileFailure", "Row", "Totals"]
 
 
 class FileCount(NamedTuple):
@@ -43,6 +43,7 @@ class BinaryFile(NamedTuple):
 
 
 Row = FileCount | FileFailure | BinaryFile
+ROW_TYPES = (FileCount, FileFailure, BinaryFile)
 
 
 class Totals:

@@ -17,6 +17,7 @@ from .blocks import BYTES_OF_A_VERDICT, NO_LIMIT
 from .files import Reading
 from .opening import open_regular, system_reason
 from .outcomes import BINARY, COUNTED, UNCHANGED, Outcome
+from .progress import Progress
 from .tasks import Task, count_slice
 
 __all__ = ["WORTH_SPLITTING", "Slice", "SplitFile", "cut", "join"]
@@ -35,14 +36,23 @@ class SplitFile:
         path: a regular file, as far as is known.
         reading: how to read it: as UTF-8.
         finish: takes what the whole comes to, once; as `join` has it. Returns the tasks that follow from it.
+        progress: where to note down what is done.
     """
 
-    def __init__(self, path: str, reading: Reading, finish: Callable[[Outcome | str | None], Iterable[Task]]) -> None:
+    def __init__(
+        self,
+        path: str,
+        reading: Reading,
+        finish: Callable[[Outcome | str | None], Iterable[Task]],
+        progress: Progress,
+    ) -> None:
         self._path = path
+        self._progress = progress
         self._reading = reading
         self._finish = finish
         self._slices: list[Slice] = []
         self._outcomes: list[Outcome | str] = []
+        self._size = 0
         self._awaited = 1  # the cutting counts as one
         self._is_spoiled = False
 
@@ -55,6 +65,7 @@ class SplitFile:
             return
         try:
             status = os.fstat(descriptor)
+            self._size = status.st_size
             identity = status.st_dev, status.st_ino
             if self._reading.looks_for_nul and b"\0" in os.pread(descriptor, BYTES_OF_A_VERDICT, 0):
                 yield from self._finish((BINARY, 0, 0, 0, 0, 0))
@@ -75,7 +86,10 @@ class SplitFile:
 
         def finish(outcome: Outcome | str) -> Iterable[Task]:
             self._outcomes[number] = outcome
-            self._is_spoiled |= isinstance(outcome, str) or outcome[0] != COUNTED
+            if isinstance(outcome, str) or outcome[0] != COUNTED:
+                self._is_spoiled = True
+            else:
+                self._progress.bytes += outcome[4]
             return self._one_less()
 
         return Task(count_slice, (self._path, identity, *piece), finish, lose=finish)
@@ -89,7 +103,10 @@ class SplitFile:
         self._awaited -= 1
         if self._awaited:
             return ()
-        return self._finish(join(list(zip(self._slices, self._outcomes, strict=True))))
+        whole = join(list(zip(self._slices, self._outcomes, strict=True)))
+        if isinstance(whole, tuple) and whole[0] == COUNTED and whole[4] != self._size:
+            whole = (COUNTED, self._size, *whole[2:])  # it has grown
+        return self._finish(whole)
 
 
 class Slice(NamedTuple):

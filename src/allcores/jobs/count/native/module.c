@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,8 +67,13 @@ static bool take_names(PyObject *names, struct files *files)
         return false;
     }
     for (Py_ssize_t i = 0; i < files->count; i++) {
-        PyObject *encoded;
-        if (!PyUnicode_FSConverter(PyList_GetItem(names, i), &encoded))
+        PyObject *name = PyList_GetItem(names, i), *encoded = NULL;
+        if (!name) /* the list has been made shorter meanwhile */
+            return false;
+        Py_INCREF(name);
+        int converted = PyUnicode_FSConverter(name, &encoded);
+        Py_DECREF(name);
+        if (!converted)
             return false;
         PyTuple_SetItem(files->encoded, i, encoded);
         files->names[i] = PyBytes_AsString(encoded);
@@ -105,13 +111,15 @@ static PyObject *count_files(PyObject *module, PyObject *arguments)
     if (buffer && take_names(names, &files)) {
         const char *path = encoded_folder ? PyBytes_AsString(encoded_folder) : NULL;
         Py_BEGIN_ALLOW_THREADS
-        /* Relative to their folder, files are found without walking its path for each; if it cannot be opened, there
-         * is nothing to be relative to, and each file fails with the reason. */
-        if (path)
-            files.folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        /* Relative to their folder, files are found without walking its path for each. */
+        int folder = AT_FDCWD, error = 0;
+        if (path) {
+            folder = files.folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+            error = folder < 0 ? errno : 0;
+        }
         for (Py_ssize_t i = 0; i < files.count; i++)
-            files.outcomes[i] =
-                count_named(path ? files.folder : AT_FDCWD, files.names[i], large, look_for_nul, buffer, (size_t)size);
+            files.outcomes[i] = error ? (struct outcome){.verdict = FAILED, .detail = error}
+                                      : count_named(folder, files.names[i], large, look_for_nul, buffer, (size_t)size);
         Py_END_ALLOW_THREADS
         result = outcomes_as_list(&files);
     }
