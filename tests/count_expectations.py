@@ -58,10 +58,10 @@ def counts_of_file(path: str | Path) -> tuple[int, int] | None:
         return None
 
 
-def first_fault(data: bytes) -> tuple[int, str] | None:
+def first_fault(data: bytes, encoding: str = "utf-8") -> tuple[int, str] | None:
     """Where and why a strict decoder refuses the bytes; None if it does not."""
     try:
-        data.decode()
+        data.decode(encoding)
     except UnicodeDecodeError as error:
         return error.start, error.reason
     return None

@@ -40,7 +40,7 @@ class InvalidText(ValueError):
 
 
 class BinaryContent(ValueError):
-    """The file is no text, by a NUL among its first characters."""
+    """The file is no text; the message says how that is known."""
 
 
 def text_encoding(name: str) -> str:
@@ -101,7 +101,7 @@ class DecodingCounter:
     def _count(self, text: str) -> None:
         if self._look_for_nul:
             if text.find("\0", 0, _CHARACTERS_OF_A_VERDICT) >= 0:
-                raise BinaryContent
+                raise BinaryContent("binary: it has a NUL near its start")
             self._look_for_nul = False
         lf, cr = text.count("\n"), text.count("\r")
         crlf = text.count("\r\n") if cr else 0

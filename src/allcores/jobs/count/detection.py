@@ -12,25 +12,35 @@ __all__ = ["guess_encoding"]
 # Enough for a good guess; detecting takes some ten milliseconds.
 _SAMPLE_SIZE = 64 * 1024
 
-# chardet's names of encodings that decode like UTF-8 as far as the sample goes.
-_LIKE_UTF_8 = {"ascii", UTF_8}
+# So many characters beyond ASCII are hardly ever valid UTF-8 by chance.
+_CHARACTERS_OF_A_PROOF = 8
+
+# How far before a fault the start of its line is looked for.
+_LINE_BEFORE = 1024
 
 
-def guess_encoding(read_at: Callable[[int, int], bytes], valid_up_to: int) -> str | None:
+def guess_encoding(read_at: Callable[[int, int], bytes], fault_at: int) -> str | None:
     """Guess the encoding of a file that is not UTF-8, or not by its looks.
 
     Args:
         read_at: gives bytes of the file, by offset and number.
-        valid_up_to: everything before this offset is valid UTF-8.
+        fault_at: where the first bytes that are not UTF-8 begin; 0 if all are.
 
     Returns:
         The encoding's name in Python; None if the file does not look like text of any.
     """
+    if fault_at:
+        start = max(fault_at - _SAMPLE_SIZE, 0)
+        before = read_at(start, fault_at - start)
+        if sum(byte >= 0xC0 for byte in before) >= _CHARACTERS_OF_A_PROOF:
+            return UTF_8  # with a fault
     guess = _guess(read_at(0, _SAMPLE_SIZE))
-    if guess in _LIKE_UTF_8 and valid_up_to:
-        # The first bytes that tell come later. They are taken from the next line on, between two characters.
-        later = read_at(valid_up_to, _SAMPLE_SIZE)
-        guess = _guess(later[later.find(b"\n") + 1 :] or later)
+    if guess == "ascii" and fault_at:
+        # The first bytes fit in with most encodings. The line with the fault tells more, and what follows it.
+        start = max(fault_at - _LINE_BEFORE, 0)
+        sample = read_at(start, _SAMPLE_SIZE)
+        line = sample.rfind(b"\n", 0, fault_at - start) + 1
+        guess = _guess(sample[line or fault_at - start :])
     return guess
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from .blocks import count_blocks
-from .decoding import UTF_8, BinaryContent, DecodingCounter, first_error, text_encoding
+from .decoding import UTF_8, BinaryContent, DecodingCounter, InvalidText, first_error, text_encoding
 from .detection import guess_encoding
 from .kernel import BLOCK_SIZE, kernel
 from .opening import open_regular
@@ -163,7 +163,8 @@ def count_content(path: str, content: Content, reading: Reading, seen: Outcome |
         if verdict == COUNTED:
             return _row(path, seen, UTF_8)
         if encoding == AUTO:
-            guess = guess_encoding(content.read_at, detail if verdict == INVALID else 0)
+            fault_at = _what_is_wrong(content, detail).offset if verdict == INVALID else 0
+            guess = guess_encoding(content.read_at, fault_at)
             if guess is None:
                 if verdict == BINARY and reading.binary:
                     content.rewind()
@@ -185,9 +186,12 @@ def binary_reason(detail: int) -> str:
     return "binary: it has a NUL near its start"
 
 
-def _what_is_wrong(content: Content, valid_up_to: int) -> Exception:
+def _what_is_wrong(content: Content, valid_up_to: int) -> InvalidText:
     first = content.read_at(valid_up_to, BLOCK_SIZE)
-    return first_error(first, content.read_into, valid_up_to) or OSError("it changed while it was read")
+    fault = first_error(first, content.read_into, valid_up_to)
+    if fault is None:
+        raise OSError("it changed while it was read")
+    return fault
 
 
 def _count_decoding(content: Content, encoding: str, reading: Reading) -> Outcome:

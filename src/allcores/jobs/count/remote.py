@@ -140,6 +140,8 @@ def remote_content(address: str) -> Iterator[_RemoteContent]:
 
 def remote_reason(error: Exception) -> str:
     """An exception of a file system, in one line."""
+    if isinstance(error, _Missing):
+        return str(error)
     text = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
     if isinstance(error, FileNotFoundError):
         return "no such file or directory"
