@@ -257,6 +257,14 @@ def test_files_in_a_folder_that_is_gone_fail_with_the_reason(kernel: Any, tmp_pa
     ] * 2
 
 
+def test_a_file_that_cannot_be_read_fails_with_the_reason(kernel: Any) -> None:
+    path = Path("/proc/self/mem")  # nothing is mapped where it begins
+    if not path.exists():
+        pytest.skip("no /proc here")
+    outcome = counted_file_once(kernel, path, block_size=BLOCK)
+    assert (outcome[0], os.strerror(outcome[1])) == (FAILED, "Input/output error")
+
+
 def test_wrong_arguments_are_refused(kernel: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="4 bytes"):
         kernel.count_files(None, [], NO_LIMIT, True, 3)

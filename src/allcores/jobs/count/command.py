@@ -149,10 +149,12 @@ def _writer(options: argparse.Namespace, output: ResultFile | None, screen: Scre
 
 def _summarize(selection: Selection, seconds: float, output: ResultFile | None, format: str) -> None:
     # What programs read has standard output for itself.
-    stream = sys.stderr if output is None and format in ("csv", "jsonl") else sys.stdout
+    for_programs = output is None and format in ("csv", "jsonl")
+    stream = sys.stderr if for_programs else sys.stdout
     if left_out := _left_out(selection):
         stream.write(f"left out: {left_out}\n")
-    stream.write(f"time: {seconds:.3f} s\n")
+    if not for_programs:
+        stream.write(f"time: {seconds:.3f} s\n")
     if output:
         stream.write(f"written: {output.path}\n")
 

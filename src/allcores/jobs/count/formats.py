@@ -40,6 +40,7 @@ COLUMNS = ("path", "lines", "characters", "bytes", "encoding", "note", "error")
 _CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]| lines: | error: "
 _ODD = re.compile(rf'^"|{_CONTROLS}')
 _ODD_SOMEWHERE = re.compile(rf'"|{_CONTROLS}')
+_ODD_IN_JSON = re.compile(r"[\x80-\x9f\u2028\u2029\ud800-\udfff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Write = Callable[[str], object]
@@ -205,8 +206,8 @@ class JsonLinesWriter:
         pass
 
     def _string(self, text: str) -> str:
-        # Text as it is, unless it has bytes that are no UTF-8.
-        return self._encode(text) if text.isascii() or _is_utf8(text) else self._dumps(text)
+        # Text as it is, unless it has bytes that are no UTF-8, or what some take for the end of a line.
+        return self._encode(text) if text.isascii() or not _ODD_IN_JSON.search(text) else self._dumps(text)
 
 
 class _Output:
@@ -244,11 +245,3 @@ def quoted(text: str) -> str:
 
 def _harmless(path: str) -> str:
     return os.path.join(os.curdir, path) if path.startswith(_FORMULA) else path
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
