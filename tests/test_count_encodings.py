@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allcores.jobs.count import BinaryFile, FileCount, FileFailure, InvalidText, count_file, count_paths
@@ -67,6 +67,7 @@ def test_files_count_like_text_mode_with_that_encoding(tmp_path: Path, encoding:
         assert (row.bytes, row.encoding) == (len(data), text_encoding(encoding))
 
 
+@settings(deadline=None)
 @given(
     encoding=st.sampled_from(sorted(ENCODINGS)),
     pieces=st.lists(st.sampled_from("ab \r\n天é🙂\x85\u2028\x0c"), max_size=30),
@@ -84,6 +85,7 @@ def test_text_counts_the_same_wherever_it_is_cut(encoding: str, pieces: list[str
     assert (line_ends + is_open, characters, size) == (*(counts_of_bytes(data, encoding) or ()), len(data))
 
 
+@settings(deadline=None)
 @given(
     encoding=st.sampled_from(["gb18030", "shift_jis", "utf-16", "utf-32-le", "ascii", "euc_kr"]),
     data=st.binary(max_size=40) | st.text("ab天\r\n", max_size=20).map(lambda text: text.encode("gb18030") + b"\xff"),

@@ -15,7 +15,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allcores.jobs.count import twin
@@ -75,6 +75,7 @@ mixtures = st.lists(st.sampled_from([*PIECES, *BROKEN_PIECES.values()]) | st.bin
 )
 
 
+@settings(deadline=None)
 @given(data=texts | mixtures)
 def test_any_bytes_count_like_text_mode(kernel: Any, data: bytes) -> None:
     assert verdict(kernel, data) == counts_of_bytes(data)
@@ -148,6 +149,7 @@ def counted_in_gulps(kernel: Any, data: bytes, block_size: int, gulps: Iterator[
     return outcome[2] + outcome[5], outcome[3]
 
 
+@settings(deadline=None)
 @given(data=texts | mixtures, block_size=st.integers(4, 12), gulps=st.lists(st.integers(1, 12)))
 def test_text_counts_the_same_wherever_it_is_cut(kernel: Any, data: bytes, block_size: int, gulps: list[int]) -> None:
     assert counted_in_gulps(kernel, data, block_size, iter(gulps)) == counts_of_bytes(data)
@@ -177,6 +179,7 @@ def counted_file(kernel: Any, path: Path, **options: Any) -> Any:
     return outcome
 
 
+@settings(deadline=None)
 @given(data=texts | mixtures, block_size=st.integers(4, 200))
 def test_files_count_like_text_mode_whatever_the_size_of_blocks(
     kernel: Any, tmp_path_factory: pytest.TempPathFactory, data: bytes, block_size: int
@@ -193,6 +196,7 @@ def test_files_count_like_text_mode_whatever_the_size_of_blocks(
         assert (outcome[2] + outcome[5], outcome[3], outcome[4]) == (*expected, len(data))
 
 
+@settings(deadline=None)
 @given(data=texts, slice_size=st.integers(4, 60), block_size=st.integers(4, 30))
 def test_slices_add_up_to_the_whole(
     kernel: Any, tmp_path_factory: pytest.TempPathFactory, data: bytes, slice_size: int, block_size: int
@@ -210,6 +214,7 @@ def test_slices_add_up_to_the_whole(
     assert (whole[2] + whole[5], whole[3], whole[4]) == (*(counts_of_bytes(data) or ()), len(data))
 
 
+@settings(deadline=None)
 @given(data=mixtures, slice_size=st.integers(4, 60))
 def test_slices_of_invalid_text_are_found_to_be_invalid_where_all_before_is_valid(
     kernel: Any, tmp_path_factory: pytest.TempPathFactory, data: bytes, slice_size: int

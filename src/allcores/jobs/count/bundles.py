@@ -14,8 +14,8 @@ from .walk import Run
 
 __all__ = ["Bundle", "tie_bundles"]
 
-# About a millisecond of work for the native kernel.
-_FILES_IN_A_BUNDLE = 256
+# Two milliseconds of work for the native kernel.
+_FILES_IN_A_BUNDLE = 512
 # A remote file takes its time however small it is.
 _REMOTE_FILES_IN_A_BUNDLE = 4
 

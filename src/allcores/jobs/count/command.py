@@ -96,9 +96,10 @@ def _count(options: argparse.Namespace, output: ResultFile | None, screen: Scree
     batches = count_batches(selection, reading, processes=options.jobs, engine=options.engine, progress=screen.progress)
     with closing(batches):
         for rows in batches:
-            totals.add_all(rows)
-            screen.tell(rows)
-            (report.take if report else writer.rows)(rows)
+            if rows:
+                totals.add_all(rows)
+                screen.tell(rows)
+                (report.take if report else writer.rows)(rows)
             screen.tick()
     screen.close()
 

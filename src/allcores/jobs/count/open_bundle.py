@@ -8,6 +8,7 @@ from typing import Any
 
 from .blocks import NO_LIMIT
 from .bundles import Bundle
+from .decoding import UTF_8
 from .files import AUTO, Reading, binary_reason
 from .opening import special_kind, system_reason
 from .outcomes import BINARY, COUNTED, FAILED, LARGE, NOT_REGULAR, UNCHANGED, Outcome
@@ -56,7 +57,7 @@ class OpenBundle:
 
     def _count(self, runs: list[Run], places: list[int], large: int) -> Task:
         def finish(outcomes: list[Outcome | Row]) -> Iterable[Task]:
-            self._progress.bytes += sum(map(_size_of, outcomes))
+            self._progress.bytes += sum([outcome[4] for outcome in outcomes if outcome[0] == COUNTED])
             return self._settle(places, _paths_of(runs), outcomes)
 
         return Task(count_runs, (runs, self._reading, large), finish, self._loser(places, runs))
@@ -65,11 +66,12 @@ class OpenBundle:
         """Make rows of outcomes; returns the tasks for those of which none can be made yet."""
         large: list[tuple[int, str, int]] = []
         tasks: list[Iterable[Task]] = []
-        rows = self.rows
+        rows, new_tuple = self.rows, tuple.__new__
         for place, path, outcome in zip(places, paths, outcomes, strict=True):
-            # Nearly all are of this kind, a hundred thousand of them: no function is called for them.
+            # Nearly all are of this kind, a hundred thousand of them, so they do not go through functions of Python's.
             if outcome[0] == COUNTED and outcome[1] == UNCHANGED:
-                rows[place] = FileCount(path, outcome[2] + outcome[5], outcome[3], outcome[4])
+                row = (path, outcome[2] + outcome[5], outcome[3], outcome[4], UTF_8, None)
+                rows[place] = new_tuple(FileCount, row)
                 self.missing -= 1
             elif outcome[0] == LARGE:
                 large.append((place, path, outcome[1]))
@@ -82,6 +84,7 @@ class OpenBundle:
 
     def _settle_other(self, place: int, path: str, outcome: Outcome | Row) -> Iterable[Task]:
         if isinstance(outcome, ROW_TYPES):
+            self._progress.bytes += outcome.bytes if isinstance(outcome, FileCount) else 0
             self._put(place, outcome)
             return ()
         verdict, detail, line_ends, characters, size, open_line = outcome
@@ -100,9 +103,7 @@ class OpenBundle:
 
     def _look_again(self, place: int, path: str, seen: Outcome) -> Task:
         def finish(row: Row) -> Iterable[Task]:
-            self._progress.bytes += _size_of(row)
-            self._put(place, row)
-            return ()
+            return self._settle_other(place, path, row)
 
         return Task(look_again, (path, self._reading, seen), finish, self._loser([place], [Run(None, [path])]))
 
@@ -159,9 +160,3 @@ class OpenBundle:
 
 def _paths_of(runs: list[Run]) -> list[str]:
     return [path for run in runs for path in run.paths()]
-
-
-def _size_of(outcome: Outcome | Row) -> int:
-    if isinstance(outcome, FileCount):
-        return outcome.bytes
-    return 0 if isinstance(outcome, (FileFailure, BinaryFile)) else outcome[4]

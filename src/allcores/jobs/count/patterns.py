@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from fnmatch import translate
+from operator import methodcaller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 __all__ = ["Patterns"]
+
+_MAGIC = frozenset("*?[")
 
 
 class Patterns:
@@ -30,9 +32,7 @@ class Patterns:
         self.patterns = tuple(patterns)
         names = [pattern for pattern in self.patterns if "/" not in pattern]
         paths = [pattern for pattern in self.patterns if "/" in pattern]
-        self.matches_name: Callable[[str], object] | None = None
-        if "*" not in names:
-            self.matches_name = re.compile("|".join(map(translate, names)) or r"(?!)").match
+        self.matches_name = None if "*" in names else _test_of_names(names)
         self._paths = _compile(paths) if paths else None
         self.needs_path = self._paths is not None
 
@@ -44,6 +44,15 @@ class Patterns:
         if self.matches_name is None or self.matches_name(name):
             return True
         return self._paths is not None and self._paths.match_file(path)
+
+
+def _test_of_names(patterns: list[str]) -> Callable[[str], object]:
+    # Nearly all patterns are a star and an ending, for which a regular expression takes three times as long.
+    if all(pattern[:1] == "*" and not _MAGIC.intersection(pattern[1:]) for pattern in patterns):
+        return methodcaller("endswith", tuple(pattern[1:] for pattern in patterns))
+    from fnmatch import translate
+
+    return re.compile("|".join(map(translate, patterns))).match
 
 
 def _compile(patterns: list[str]) -> GitIgnoreSpec:

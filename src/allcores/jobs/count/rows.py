@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 __all__ = ["ROW_TYPES", "BinaryFile", "FileCount", "FileFailure", "Row", "Totals"]
@@ -43,6 +44,9 @@ class BinaryFile(NamedTuple):
 
 
 Row = FileCount | FileFailure | BinaryFile
+# Attributes of the tuple's own are fetched by its type, in C; a hundred thousand rows make that worth while.
+_LINES, _CHARACTERS, _BYTES = map(attrgetter, ("lines", "characters", "bytes"))
+
 ROW_TYPES = (FileCount, FileFailure, BinaryFile)
 
 
@@ -69,20 +73,13 @@ class Totals:
         """Take one more row into the sum."""
         self.add_all((row,))
 
-    def add_all(self, rows: Iterable[Row]) -> None:
+    def add_all(self, rows: Sequence[Row]) -> None:
         """Take more rows into the sum."""
-        files = lines = characters = size = 0
-        for row in rows:
-            if type(row) is FileCount:
-                files += 1
-                lines += row[1]
-                characters += row[2]
-                size += row[3]
-            elif type(row) is FileFailure:
-                self.failed += 1
-            else:
-                self.binary += 1
-        self.files += files
-        self.lines += lines
-        self.characters += characters
-        self.bytes += size
+        counted = [row for row in rows if isinstance(row, FileCount)]
+        self.files += len(counted)
+        self.lines += sum(map(_LINES, counted))
+        self.characters += sum(map(_CHARACTERS, counted))
+        self.bytes += sum(map(_BYTES, counted))
+        if len(counted) < len(rows):
+            self.failed += sum(isinstance(row, FileFailure) for row in rows)
+            self.binary += sum(isinstance(row, BinaryFile) for row in rows)

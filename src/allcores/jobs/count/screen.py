@@ -51,11 +51,11 @@ class Screen:
     def tell(self, rows: Iterable[Row]) -> None:
         """Name on standard error the files that were not counted, and those of which there is something to say."""
         lines = []
-        for row in rows:
+        for row in filter(_is_remarkable, rows):
             if not isinstance(row, FileCount):
                 kind = "left out as " if isinstance(row, BinaryFile) else ""
                 lines.append(f"allcores count: {quoted(row.path)}: {kind}{row.reason}\n")
-            elif row.note:
+            else:
                 lines.append(f"allcores count: {quoted(row.path)}: {row.note}\n")
         if lines:
             sys.stdout.flush()  # what came first shows first
@@ -93,6 +93,10 @@ class Screen:
             with self._bar.external_write_mode(file=stream):
                 stream.write(text)
                 stream.flush()
+
+
+def _is_remarkable(row: Row) -> bool:
+    return not isinstance(row, FileCount) or row.note is not None
 
 
 def _progress_bar() -> tqdm[NoReturn]:
