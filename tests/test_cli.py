@@ -502,7 +502,7 @@ def test_a_count_that_is_stopped_ends_at_once_and_leaves_nothing_behind(
         os.killpg(long_count.pid, number)  # as a terminal does
     else:
         long_count.send_signal(number)
-    output, errors = long_count.communicate(timeout=10)
+    output, errors = long_count.communicate(timeout=30)
     assert (long_count.returncode, output, errors) == (code, "", message)
     until(lambda: not processes_in(here), seconds=5)
     assert Path("result.csv").read_text() == "the old result\n"

@@ -15,9 +15,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any, NoReturn
 
 from allcores import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 __all__ = ["main"]
 
@@ -66,19 +69,32 @@ def _parse(command: str, given: list[str]) -> argparse.Namespace:
 def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="allcores",
+        formatter_class=_formatter,
         description="Run Python functions, and whole jobs, on all the cores there are.",
         epilog="allcores COMMAND --help tells more about a command.",
     )
     _add_version(parser)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, prog="allcores")
     for name, (module_name, summary) in _COMMANDS.items():
-        subparser = commands.add_parser(name, help=summary)
+        subparser = commands.add_parser(name, help=summary, formatter_class=_formatter)
         if name == command:
             module = import_module(module_name)
             _add_version(subparser)
             subparser.set_defaults(run=module.run)
             module.add_arguments(subparser)
     return parser
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Texts as they are written, as wide as the terminal is.
+
+    Left to itself argparse asks shutil for the width, also where no help is wanted, and that imports three compressors.
+    """
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        columns = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=columns - 2)
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:

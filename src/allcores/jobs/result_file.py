@@ -12,12 +12,16 @@ import os
 import stat
 from collections.abc import Callable
 from io import TextIOWrapper
-from types import TracebackType
-from typing import BinaryIO, TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import BinaryIO, TypeVar
+
+    _Value = TypeVar("_Value")
 
 __all__ = ["BinaryResult", "ResultFile", "ResultFileError"]
 
-_Value = TypeVar("_Value")
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _DESCRIPTORS = "/proc/self/fd"
 

@@ -6,11 +6,24 @@ The bytes of a character that a block's end has cut move to the front of the buf
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from .outcomes import BINARY, INVALID, Outcome
 
-__all__ = ["BYTES_OF_A_VERDICT", "NO_LIMIT", "ReadInto", "Utf8Counter", "count_blocks"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Utf8Counter(Protocol):
+        """The native kernel's `Counter`, or its twin's."""
+
+        def feed(self, buffer: bytearray, filled: int, /) -> int:
+            """Count the first bytes of the buffer that are whole characters; returns how many, or -1."""
+
+        def result(self) -> Outcome:
+            """What was counted."""
+
+
+__all__ = ["BYTES_OF_A_VERDICT", "NO_LIMIT", "ReadInto", "count_blocks"]
 
 ReadInto = Callable[[memoryview], int]
 """Fills the front of a view and returns the number of bytes, 0 at the end."""
@@ -20,16 +33,6 @@ NO_LIMIT = 1 << 62
 # As many first bytes as git looks through for a NUL; native/reading.c has the same.
 BYTES_OF_A_VERDICT = 8000
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
-
-
-class Utf8Counter(Protocol):
-    """The native kernel's `Counter`, or its twin's."""
-
-    def feed(self, buffer: bytearray, filled: int, /) -> int:
-        """Count the first bytes of the buffer that are whole characters; returns how many, or -1."""
-
-    def result(self) -> Outcome:
-        """What was counted."""
 
 
 def count_blocks(

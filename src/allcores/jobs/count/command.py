@@ -8,17 +8,22 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from typing import NoReturn
 
 from ..result_file import ResultFile, ResultFileError
 from .files import AUTO, Reading
-from .formats import CsvWriter, JsonLinesWriter, RowWriter, TableWriter, TextWriter, format_of
+from .formats import CsvWriter, JsonLinesWriter, TableWriter, TextWriter, format_of
 from .job import count_batches
 from .options import add_arguments
 from .report import Groups, Largest
 from .rows import Totals
 from .screen import Screen, complain
 from .selection import DEFAULT_INCLUDE, Selection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .formats import RowWriter
 
 __all__ = ["add_arguments", "run"]
 

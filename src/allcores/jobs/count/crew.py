@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
 
 from .tasks import Task
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from queue import SimpleQueue
+    from typing import Any
+
     from allcores.pool import Pool
     from allcores.results import AsyncResult
 
@@ -73,6 +75,8 @@ class OnPool(Crew):
     """
 
     def __init__(self, pool: Pool, workers: int, *, owned: bool) -> None:
+        from queue import SimpleQueue
+
         self._pool = pool
         self._owned = owned
         self._room = workers * (1 + _TASKS_AHEAD)

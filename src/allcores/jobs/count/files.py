@@ -7,9 +7,9 @@ the kernel found to be invalid or binary, and files that are not in this machine
 from __future__ import annotations
 
 import os
+from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
 
 from .blocks import count_blocks
 from .decoding import UTF_8, BinaryContent, DecodingCounter, InvalidText, first_error, text_encoding
@@ -19,11 +19,27 @@ from .opening import open_regular
 from .outcomes import BINARY, COUNTED, INVALID, Outcome
 from .rows import FileCount
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Content(Protocol):
+        """The bytes of a file."""
+
+        def read_into(self, view: memoryview) -> int:
+            """Fill the front of a view with the bytes that follow and return their number, 0 at the end."""
+
+        def read_at(self, offset: int, size: int) -> bytes:
+            """Some bytes from an offset on, fewer at the end. `read_into` goes on behind them."""
+
+        def rewind(self) -> None:
+            """Let `read_into` begin again at the front."""
+
+
 __all__ = [
     "AUTO",
     "ERRORS",
     "PLAIN_READING",
-    "Content",
     "Reading",
     "binary_reason",
     "count_content",
@@ -36,7 +52,7 @@ AUTO = "auto"
 ERRORS = ("strict", "replace", "ignore")
 
 
-class Reading(NamedTuple):
+class Reading(namedtuple("Reading", ("encoding", "errors", "binary"), defaults=(UTF_8, "strict", False))):
     """How files are read.
 
     Attributes:
@@ -46,9 +62,10 @@ class Reading(NamedTuple):
         binary: whether to count files with a NUL near the start, too.
     """
 
-    encoding: str = UTF_8
-    errors: str = "strict"
-    binary: bool = False
+    __slots__ = ()
+    encoding: str
+    errors: str
+    binary: bool
 
     @property
     def is_utf_8(self) -> bool:
@@ -74,19 +91,6 @@ def make_reading(encoding: str = UTF_8, errors: str = "strict", binary: bool = F
     if errors not in ERRORS:
         raise ValueError(f"errors must be one of {', '.join(ERRORS)}, not {errors!r}")
     return Reading(encoding if encoding == AUTO else text_encoding(encoding), errors, binary)
-
-
-class Content(Protocol):
-    """The bytes of a file."""
-
-    def read_into(self, view: memoryview) -> int:
-        """Fill the front of a view with the bytes that follow and return their number, 0 at the end."""
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        """Some bytes from an offset on, fewer at the end. `read_into` goes on behind them."""
-
-    def rewind(self) -> None:
-        """Let `read_into` begin again at the front."""
 
 
 class LocalContent:

@@ -18,16 +18,31 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
 
 from .report import Group
 from .rows import BinaryFile, FileCount, Row, Totals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class RowWriter(Protocol):
+        """A format: writes lists of rows, or else of groups, and in the end the totals."""
+
+        def rows(self, rows: Sequence[Row]) -> None:
+            """Write the rows of some files."""
+
+        def groups(self, name: str, groups: Sequence[Group]) -> None:
+            """Write sums; `name` tells what their keys are: a folder, an ending."""
+
+        def total(self, totals: Totals) -> None:
+            """Write the end. Formats that programs read have no line for the totals: it would be counted as a file."""
+
 
 __all__ = [
     "COLUMNS",
     "CsvWriter",
     "JsonLinesWriter",
-    "RowWriter",
     "TableWriter",
     "TextWriter",
     "format_of",
@@ -36,28 +51,16 @@ __all__ = [
 
 COLUMNS = ("path", "lines", "characters", "bytes", "encoding", "note", "error")
 
-# What would break a line of text, its reading, or the terminal that shows it.
+# What would break a line of text, its reading, or the terminal that shows it. Patterns are compiled when they are
+# first used: a run uses few of them.
 _CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]| lines: | error: "
-_ODD = re.compile(rf'^"|{_CONTROLS}')
-_ODD_SOMEWHERE = re.compile(rf'"|{_CONTROLS}')
-_ODD_IN_JSON = re.compile(r"[\x80-\x9f\u2028\u2029\ud800-\udfff]")
+_ODD = rf'^"|{_CONTROLS}'
+_ODD_SOMEWHERE = rf'"|{_CONTROLS}'
+_ODD_IN_JSON = r"[\x80-\x9f\u2028\u2029\ud800-\udfff]"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Write = Callable[[str], object]
 """Takes some more text."""
-
-
-class RowWriter(Protocol):
-    """A format: writes lists of rows, or else of groups, and in the end the totals."""
-
-    def rows(self, rows: Sequence[Row]) -> None:
-        """Write the rows of some files."""
-
-    def groups(self, name: str, groups: Sequence[Group]) -> None:
-        """Write sums; `name` tells what their keys are: a folder, an ending."""
-
-    def total(self, totals: Totals) -> None:
-        """Write the end. Formats that programs read have no line for the totals: it would be counted as a file."""
 
 
 class TextWriter:
@@ -70,7 +73,7 @@ class TextWriter:
 
     def rows(self, rows: Sequence[Row]) -> None:
         is_plain = not self._guessed and all(type(row) is FileCount for row in rows)
-        if is_plain and not _ODD_SOMEWHERE.search(" ".join([row[0] for row in rows])):
+        if is_plain and not re.search(_ODD_SOMEWHERE, " ".join([row[0] for row in rows])):
             counted: Any = rows
             self._write("".join([f"{row[0]} lines: {row[1]} characters: {row[2]}\n" for row in counted]))
         else:
@@ -207,7 +210,7 @@ class JsonLinesWriter:
 
     def _string(self, text: str) -> str:
         # Text as it is, unless it has bytes that are no UTF-8, or what some take for the end of a line.
-        return self._encode(text) if text.isascii() or not _ODD_IN_JSON.search(text) else self._dumps(text)
+        return self._encode(text) if text.isascii() or not re.search(_ODD_IN_JSON, text) else self._dumps(text)
 
 
 class _Output:
@@ -236,7 +239,7 @@ def format_of(path: str) -> str:
 
 def quoted(text: str) -> str:
     """A path, or a JSON string of it where it would break a line of text."""
-    if not _ODD.search(text):
+    if not re.search(_ODD, text):
         return text
     import json
 

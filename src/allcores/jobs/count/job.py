@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterable
-from typing import TYPE_CHECKING
 
 from allcores.cpu import cpu_count
 
@@ -32,6 +31,7 @@ from .progress import Progress
 from .rows import Row
 from .selection import DEFAULT_INCLUDE, Selection
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from allcores.pool import Pool
 

@@ -8,6 +8,7 @@ variable ``ALLCORES_COUNT_KERNEL`` forces a choice: ``python``, or one of the na
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ def _choose(wanted: str) -> tuple[ModuleType, str]:
         raise ValueError(f"ALLCORES_COUNT_KERNEL must be auto, python, avx2 or plain, not {wanted!r}")
     if wanted != "python":
         try:
-            from . import _native
+            native = import_module(f"{__package__}._native")
         except ImportError:
             if wanted != "auto":
                 raise
         else:
             if wanted != "auto":
-                _native.use_way(wanted)
-            return _native, wanted if wanted != "auto" else _native.available_ways()[0]
+                native.use_way(wanted)
+            return native, wanted if wanted != "auto" else native.available_ways()[0]
     from . import twin
 
     return twin, "python"

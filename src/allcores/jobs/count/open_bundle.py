@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Any
 
 from .blocks import NO_LIMIT
 from .bundles import Bundle
@@ -17,6 +16,10 @@ from .rows import ROW_TYPES, BinaryFile, FileCount, FileFailure, Row
 from .splitting import WORTH_SPLITTING, SplitFile
 from .tasks import Task, count_runs, look_again
 from .walk import Run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["OpenBundle"]
 
@@ -56,14 +59,14 @@ class OpenBundle:
         return [self._count(self._runs, self._places, _LARGE)] if self._runs else []
 
     def _count(self, runs: list[Run], places: list[int], large: int) -> Task:
-        def finish(outcomes: list[Outcome | Row]) -> Iterable[Task]:
+        def finish(outcomes: list[Any]) -> Iterable[Task]:
             self._progress.bytes += sum([outcome[4] for outcome in outcomes if outcome[0] == COUNTED])
             return self._settle(places, _paths_of(runs), outcomes)
 
         return Task(count_runs, (runs, self._reading, large), finish, self._loser(places, runs))
 
-    def _settle(self, places: list[int], paths: list[str], outcomes: list[Outcome | Row]) -> Iterable[Task]:
-        """Make rows of outcomes; returns the tasks for those of which none can be made yet."""
+    def _settle(self, places: list[int], paths: list[str], outcomes: list[Any]) -> Iterable[Task]:
+        """Make rows of outcomes, or of rows; returns the tasks for those of which none can be made yet."""
         large: list[tuple[int, str, int]] = []
         tasks: list[Iterable[Task]] = []
         rows, new_tuple = self.rows, tuple.__new__

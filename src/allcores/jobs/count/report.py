@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import namedtuple
 from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import NamedTuple
 
 from .rows import FileCount, Row
 
@@ -15,9 +15,10 @@ __all__ = ["GROUPINGS", "SORT_KEYS", "Group", "Groups", "Largest"]
 SORT_KEYS = {"path": "key", "lines": "lines", "characters": "characters", "bytes": "bytes", "files": "files"}
 
 
-class Group(NamedTuple):
+class Group(namedtuple("Group", ("key", "files", "lines", "characters", "bytes"))):
     """The sums over counted files that have something in common."""
 
+    __slots__ = ()
     key: str
     files: int
     lines: int

@@ -1,15 +1,21 @@
-"""What counting gives: a row for each file, and the totals."""
+"""What counting gives: a row for each file, and the totals.
+
+Rows are named tuples by way of `collections`: `typing`, which would say the same more plainly, takes a tenth of the
+command's start to import.
+"""
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import NamedTuple
 
 __all__ = ["ROW_TYPES", "BinaryFile", "FileCount", "FileFailure", "Row", "Totals"]
 
 
-class FileCount(NamedTuple):
+class FileCount(
+    namedtuple("FileCount", ("path", "lines", "characters", "bytes", "encoding", "note"), defaults=("utf-8", None))
+):
     """One file that was counted.
 
     Attributes:
@@ -21,24 +27,27 @@ class FileCount(NamedTuple):
         note: what is to be said about the count, such as that the file changed meanwhile; mostly nothing.
     """
 
+    __slots__ = ()
     path: str
     lines: int
     characters: int
     bytes: int
-    encoding: str = "utf-8"
-    note: str | None = None
+    encoding: str
+    note: str | None
 
 
-class FileFailure(NamedTuple):
+class FileFailure(namedtuple("FileFailure", ("path", "reason"))):
     """One file or folder that could not be read or decoded, and why, in one line."""
 
+    __slots__ = ()
     path: str
     reason: str
 
 
-class BinaryFile(NamedTuple):
+class BinaryFile(namedtuple("BinaryFile", ("path", "reason"))):
     """One file that was left out because it is no text, and how that is known, in one line."""
 
+    __slots__ = ()
     path: str
     reason: str
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from .formats import quoted
 from .progress import Progress
 from .rows import BinaryFile, FileCount, Row
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import NoReturn, TextIO
+
     from tqdm import tqdm
 
 __all__ = ["Screen", "complain"]

@@ -18,7 +18,6 @@ import heapq
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from .addresses import is_address
 from .opening import special_kind, system_reason
@@ -61,7 +60,7 @@ class Selection:
     ) -> None:
         self.paths = [os.fspath(path) for path in paths]
         self.tally = Tally()
-        self.rules = Rules(Patterns(include), Patterns(exclude), hidden, gitignore, follow)
+        self.rules = Rules(Patterns(include), Patterns(exclude), hidden=hidden, gitignore=gitignore, follow=follow)
         self.is_remote = any(map(is_address, self.paths))
         self._known = Known()
         self._real_folders: dict[str, str] = {}
@@ -128,11 +127,14 @@ class Selection:
         return True
 
 
-class _Way(NamedTuple):
+class _Way:
     """A file that was named, a failure, or how to begin looking through a folder."""
 
-    key: bytes  # where it comes in the order of paths; a folder's ends in a slash
-    leads_to: str | FileFailure | Callable[[], Iterator[Run | FileFailure]]
+    __slots__ = ("key", "leads_to")
+
+    def __init__(self, key: bytes, leads_to: str | FileFailure | Callable[[], Iterator[Run | FileFailure]]) -> None:
+        self.key = key  # where it comes in the order of paths; a folder's ends in a slash
+        self.leads_to = leads_to
 
 
 def _merged(ways: list[_Way]) -> Iterator[Run | FileFailure]:
@@ -140,7 +142,7 @@ def _merged(ways: list[_Way]) -> Iterator[Run | FileFailure]:
     names: list[str] = []
     position = 0
     while position < len(ways):
-        key, item = ways[position]
+        key, item = ways[position].key, ways[position].leads_to
         position += 1
         if isinstance(item, str):
             names.append(item)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
 
 from .blocks import BYTES_OF_A_VERDICT, NO_LIMIT
 from .files import Reading
@@ -75,7 +74,7 @@ class SplitFile:
                     break
                 yield self._task(piece, identity)
         except OSError as error:
-            self._add(Slice(0, 0), system_reason(error))
+            self._add((0, 0), system_reason(error))
         finally:
             os.close(descriptor)
         yield from self._one_less()
@@ -109,11 +108,8 @@ class SplitFile:
         return self._finish(whole)
 
 
-class Slice(NamedTuple):
-    """The bytes from `start` up to `stop`, or up to the end of the file if that comes before."""
-
-    start: int
-    stop: int
+Slice = tuple[int, int]
+"""Where the bytes start and where they stop, if the file does not end before."""
 
 
 def cut(descriptor: int, size: int, slice_size: int = _SLICE_SIZE) -> Iterator[Slice]:
@@ -127,9 +123,9 @@ def cut(descriptor: int, size: int, slice_size: int = _SLICE_SIZE) -> Iterator[S
     start = 0
     for near in range(slice_size, size - slice_size // 2, slice_size):
         stop = _cut_near(descriptor, near)
-        yield Slice(start, stop)
+        yield start, stop
         start = stop
-    yield Slice(start, NO_LIMIT)
+    yield start, NO_LIMIT
 
 
 def join(slices: list[tuple[Slice, Outcome | str]]) -> Outcome | str | None:

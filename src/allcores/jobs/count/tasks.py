@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from .decoding import BinaryContent, InvalidText
 from .files import Reading, count_content, count_local
@@ -16,6 +15,10 @@ from .opening import open_regular, system_reason
 from .outcomes import LARGE, Outcome
 from .rows import BinaryFile, FileCount, FileFailure, Row
 from .walk import Run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["Task", "count_runs", "count_slice", "look_again"]
 

@@ -11,9 +11,8 @@ one is dealt with in a few steps; everything else is looked at more closely in `
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from .ignoring import IgnoreRules
 from .opening import system_reason
@@ -23,12 +22,13 @@ from .rows import FileFailure
 __all__ = ["Known", "Rules", "Run", "Tally", "walk"]
 
 
-class Run(NamedTuple):
+class Run(namedtuple("Run", ("folder", "names", "remote"), defaults=(False,))):
     """Files to count: names in a folder, or with None for it, paths or addresses."""
 
+    __slots__ = ()
     folder: str | None
     names: list[str]
-    remote: bool = False
+    remote: bool
 
     def paths(self) -> list[str]:
         """The names with their folder."""
@@ -38,7 +38,7 @@ class Run(NamedTuple):
         return [folder + name for name in self.names]
 
 
-class Rules(NamedTuple):
+class Rules:
     """What is taken below a folder.
 
     Attributes:
@@ -49,11 +49,14 @@ class Rules(NamedTuple):
         follow: whether links are followed.
     """
 
-    include: Patterns
-    exclude: Patterns
-    hidden: bool = False
-    gitignore: bool = False
-    follow: bool = False
+    __slots__ = ("exclude", "follow", "gitignore", "hidden", "include")
+
+    def __init__(self, include: Patterns, exclude: Patterns, *, hidden: bool, gitignore: bool, follow: bool) -> None:
+        self.include = include
+        self.exclude = exclude
+        self.hidden = hidden
+        self.gitignore = gitignore
+        self.follow = follow
 
 
 class Tally:
@@ -96,10 +99,13 @@ def walk(root: str, rules: Rules, known: Known, tally: Tally) -> Iterator[Run | 
     return _Walk(rules, known, tally).through(root)
 
 
-class _Folder(NamedTuple):
-    path: str
-    below_root: str  # the way here from the root, with a slash behind each name
-    above: IgnoreRules | None  # those of the folder that this one is in; None for the root
+class _Folder:
+    __slots__ = ("above", "below_root", "path")
+
+    def __init__(self, path: str, below_root: str, above: IgnoreRules | None) -> None:
+        self.path = path
+        self.below_root = below_root  # the way here from the root, with a slash behind each name
+        self.above = above  # the rules of the folder that this one is in; None for the root
 
 
 class _Walk:
