@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from allcores import cli
 from command_line import COMMAND, allcores, make, without_time
 from count_corpus import NAMES
 
@@ -385,3 +387,16 @@ def test_help_is_worth_reading() -> None:
     done = subprocess.run([*COMMAND, "count", "--help"], capture_output=True, text=True, check=True, timeout=50)
     for words in ("which files:", "how they are read:", "what comes out:", "examples:", "exit code:", "--gitignore"):
         assert words in done.stdout
+
+
+def test_the_commands_in_the_docs_are_understood() -> None:
+    docs = Path(__file__).parents[1] / "docs" / "count.md"
+    commands = [
+        shlex.split(line.partition("allcores count")[2].partition(" | ")[0], comments=True)
+        for line in docs.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("allcores count", "find ", "$ allcores count"))
+    ]
+    assert len(commands) > 8
+    for arguments in commands:
+        options = cli._parse("count", ["count", *arguments])
+        assert options.paths or options.files_from
