@@ -76,6 +76,12 @@ def test_a_file_is_counted_whatever_its_name_and_one_that_is_not_there_is_a_fail
     }
 
 
+def test_what_is_named_twice_is_counted_once(memory: Any) -> None:
+    memory.pipe("/a.txt", b"one\n")
+    assert counts(count_paths(["memory://a.txt", "memory://a.txt"])) == {"memory://a.txt": (1, 3)}
+    assert list(Selection(["memory://a.txt", "memory://a.txt"])) == ["memory://a.txt"]
+
+
 def test_many_blocks_are_read_and_cut_characters_put_together(memory: Any) -> None:
     memory.pipe("/a.txt", ("天地玄黄\r\n" * 200_000).encode())
     assert counts(count_paths(["memory://a.txt"])) == {"memory://a.txt": (200_000, 800_000)}

@@ -55,7 +55,6 @@ COLUMNS = ("path", "lines", "characters", "bytes", "encoding", "note", "error")
 # first used: a run uses few of them.
 _CONTROLS = r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]| lines: | error: "
 _ODD = rf'^"|{_CONTROLS}'
-_ODD_SOMEWHERE = rf'"|{_CONTROLS}'
 _ODD_IN_JSON = r"[\x80-\x9f\u2028\u2029\ud800-\udfff]"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -72,12 +71,11 @@ class TextWriter:
         self._failures = failures
 
     def rows(self, rows: Sequence[Row]) -> None:
-        is_plain = not self._guessed and all(type(row) is FileCount for row in rows)
-        if is_plain and not re.search(_ODD_SOMEWHERE, " ".join([row[0] for row in rows])):
-            counted: Any = rows
-            self._write("".join([f"{row[0]} lines: {row[1]} characters: {row[2]}\n" for row in counted]))
-        else:
+        plain: Any = rows
+        if self._guessed or set(map(type, rows)) != {FileCount} or _may_be_odd([row[0] for row in plain]):
             self._write("".join(map(self._line, rows)))
+        else:
+            self._write("".join([f"{row[0]} lines: {row[1]} characters: {row[2]}\n" for row in plain]))
 
     def _line(self, row: Row) -> str:
         if isinstance(row, FileCount):
@@ -244,6 +242,12 @@ def quoted(text: str) -> str:
     import json
 
     return json.dumps(text)
+
+
+def _may_be_odd(names: list[str]) -> bool:
+    """Whether a name may have to be quoted; quick to say no, which is what it nearly always says."""
+    together = " ".join(names)
+    return not together.isprintable() or any(map(together.__contains__, ('"', " lines: ", " error: ")))
 
 
 def _harmless(path: str) -> str:

@@ -16,8 +16,10 @@ costs the files of its task, which become failures; the rest is counted.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Generator, Iterable
+from importlib import import_module
 
 from allcores.cpu import cpu_count
 
@@ -39,10 +41,10 @@ __all__ = ["ENGINES", "count_batches", "count_paths", "count_selection"]
 
 ENGINES = ("threads", "processes", "serial")
 
-# How long to go on alone, in seconds: about as long as workers take to start.
-_SECONDS_ALONE = {"threads": 0.03, "processes": 0.1}
+# How long to go on alone, in seconds: processes take as long to start, threads start at once.
+_SECONDS_ALONE = {"threads": 0.01, "processes": 0.1}
 # As many bytes of large files are worth workers at once: they would take longer than that.
-_LARGE_BYTES_ALONE = {"threads": 256 * 1024 * 1024, "processes": 128 * 1024 * 1024}
+_LARGE_BYTES_ALONE = {"threads": 64 * 1024 * 1024, "processes": 128 * 1024 * 1024}
 # Remote files keep a thread waiting rather than a core busy.
 _REMOTE_THREADS = 8
 
@@ -141,22 +143,19 @@ def count_batches(
         in_threads = selection.is_remote or (releases_lock and reading.encoding == UTF_8)
         engine = "threads" if in_threads else "processes"
     workers = processes or (max(cpu_count(), _REMOTE_THREADS) if selection.is_remote else cpu_count())
-    if pool is not None:
-        crew: Crew = OnPool(pool, workers, owned=False)
-    else:
-        crew = Alone()
     flow = Flow(tie_bundles(selection.runs()), reading, progress or Progress())
-    return _count(flow, crew, engine, workers)
+    if pool is not None:
+        return _count(flow, OnPool(pool, workers, owned=False), None)
+    return _count(flow, Alone(), None if workers == 1 or engine == "serial" else _Recruiting(engine, workers))
 
 
-def _count(flow: Flow, crew: Crew, engine: str, workers: int) -> Generator[list[Row], None, None]:
-    started = time.monotonic()
+def _count(flow: Flow, crew: Crew, recruiting: _Recruiting | None) -> Generator[list[Row], None, None]:
     done = False
     try:
         while True:
             while crew.has_room() and (task := flow.next_task()):
-                if isinstance(crew, Alone) and _is_worth_workers(flow, engine, workers, started):
-                    crew = _make_crew(engine, workers)
+                if recruiting and (recruits := recruiting.look(flow.large_bytes)):
+                    crew, recruiting = recruits, None
                 crew.submit(task)
             yield from flow.rows()
             if crew.is_idle():
@@ -168,13 +167,27 @@ def _count(flow: Flow, crew: Crew, engine: str, workers: int) -> Generator[list[
         crew.dismiss(done=done)
 
 
-def _is_worth_workers(flow: Flow, engine: str, workers: int, started: float) -> bool:
-    if workers == 1 or engine == "serial":
-        return False
-    return time.monotonic() - started > _SECONDS_ALONE[engine] or flow.large_bytes > _LARGE_BYTES_ALONE[engine]
+class _Recruiting:
+    """Getting workers, once it is seen that they are worth it.
 
+    The pool's modules are imported by a thread of their own: the calling one goes on counting meanwhile.
+    """
 
-def _make_crew(engine: str, workers: int) -> OnPool:
-    from allcores.pool import Pool
+    def __init__(self, engine: str, workers: int) -> None:
+        self._engine = engine
+        self._workers = workers
+        self._start = time.monotonic() + _SECONDS_ALONE[engine]
+        self._importing: threading.Thread | None = None
 
-    return OnPool(Pool(workers, engine=engine), workers, owned=True)
+    def look(self, large_bytes: int) -> Crew | None:
+        """Get on with it; gives a crew as soon as there can be one."""
+        if self._importing is None:
+            if time.monotonic() < self._start and large_bytes < _LARGE_BYTES_ALONE[self._engine]:
+                return None
+            self._importing = threading.Thread(target=import_module, args=("allcores.pool",), daemon=True)
+            self._importing.start()
+        if self._importing.is_alive():
+            return None
+        from allcores.pool import Pool
+
+        return OnPool(Pool(self._workers, engine=self._engine), self._workers, owned=True)

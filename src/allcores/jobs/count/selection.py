@@ -17,6 +17,7 @@ from __future__ import annotations
 import heapq
 import os
 import stat
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 
 from .addresses import is_address
@@ -64,6 +65,7 @@ class Selection:
         self.is_remote = any(map(is_address, self.paths))
         self._known = Known()
         self._real_folders: dict[str, str] = {}
+        self._addresses: set[str] = set()
         for path in skip:
             self._settle_name(os.fspath(path))
 
@@ -77,50 +79,56 @@ class Selection:
 
     def runs(self) -> Iterator[Run | FileFailure]:
         """The same, files in runs of neighbours."""
+        files: list[str] = []
         ways: list[_Way] = []
         for path in self.paths:
-            ways += self._ways_to(path)
+            self._take(path, files, ways)
+        files.sort(key=None if "".join(files).isascii() else _key)
         ways.sort(key=_order_of_ways)
-        return _merged(ways)
+        return _merged(files, ways)
 
-    def _ways_to(self, path: str) -> Iterator[_Way]:
-        """What a path stands for: one way, or none if it has been named before or is excluded."""
-        if is_address(path):
+    def _take(self, path: str, files: list[str], ways: list[_Way]) -> None:
+        """Put a path to the files or to the ways, unless it has been named before or is excluded."""
+        if "://" in path and is_address(path):
             from .remote import look_up
 
-            yield _Way(_key(path), lambda: look_up(path, self.rules, self.tally))
+            if path not in self._addresses:
+                self._addresses.add(path)
+                ways.append(_Way(_key(path), lambda: look_up(path, self.rules, self.tally)))
             return
         try:
-            status = os.lstat(path)
-            if stat.S_ISLNK(status.st_mode):
-                status = os.stat(path)
+            mode = (status := os.lstat(path)).st_mode
+            if stat.S_ISLNK(mode):
+                mode = (status := os.stat(path)).st_mode
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have
             reason = system_reason(error) if isinstance(error, OSError) else str(error)
-            yield _Way(_key(path), FileFailure(path, reason))
+            ways.append(_Way(_key(path), FileFailure(path, reason)))
             return
-        is_folder = stat.S_ISDIR(status.st_mode)
-        bare = path.rstrip("/") or path
-        if self.rules.exclude.match(os.path.basename(bare), bare + "/" * is_folder):
+        is_folder = stat.S_ISDIR(mode)
+        bare = (path.rstrip("/") or path) if path.endswith("/") else path
+        if self.rules.exclude and self.rules.exclude.match(os.path.basename(bare), bare + "/" * is_folder):
             self.tally.left_out["excluded folders" if is_folder else "excluded files"] += 1
         elif is_folder:
             identity = status.st_dev, status.st_ino
             if identity not in self._known.folders:
                 self._known.folders.add(identity)
-                yield _Way(_key(bare.rstrip("/") + "/"), lambda: walk(path, self.rules, self._known, self.tally))
+                key = _key(bare if bare == "/" else f"{bare}/")
+                ways.append(_Way(key, lambda: walk(path, self.rules, self._known, self.tally)))
         elif not self._settle_name(path):
             return
-        elif kind := special_kind(status.st_mode):
-            yield _Way(_key(path), FileFailure(path, f"a {kind}, not a regular file"))
+        elif kind := special_kind(mode):
+            ways.append(_Way(_key(path), FileFailure(path, f"a {kind}, not a regular file")))
         else:
-            yield _Way(_key(path), path)
+            files.append(path)
 
     def _settle_name(self, path: str) -> bool:
         """Note down that a file is settled; False if it was."""
-        folder, name = os.path.split(path)
-        if folder not in self._real_folders:
+        folder, slash, name = path.rpartition("/")
+        real = self._real_folders.get(folder)
+        if real is None:
             # Links in its folder are resolved, a link at its end is kept: two names of one file are two files.
-            self._real_folders[folder] = os.path.realpath(folder)
-        names = self._known.files.setdefault(self._real_folders[folder], set())
+            real = self._real_folders[folder] = os.path.realpath(folder or slash)
+        names = self._known.files.setdefault(real, set())
         if name in names:
             return False
         names.add(name)
@@ -128,41 +136,41 @@ class Selection:
 
 
 class _Way:
-    """A file that was named, a failure, or how to begin looking through a folder."""
+    """A failure, or how to begin looking through a folder or an address."""
 
     __slots__ = ("key", "leads_to")
 
-    def __init__(self, key: bytes, leads_to: str | FileFailure | Callable[[], Iterator[Run | FileFailure]]) -> None:
+    def __init__(self, key: bytes, leads_to: FileFailure | Callable[[], Iterator[Run | FileFailure]]) -> None:
         self.key = key  # where it comes in the order of paths; a folder's ends in a slash
         self.leads_to = leads_to
 
 
-def _merged(ways: list[_Way]) -> Iterator[Run | FileFailure]:
-    """What sorted ways lead to, in the order of paths."""
-    names: list[str] = []
+def _merged(files: list[str], ways: list[_Way]) -> Iterator[Run | FileFailure]:
+    """The files, and what the ways lead to, in the order of paths; both are sorted."""
     position = 0
-    while position < len(ways):
-        key, item = ways[position].key, ways[position].leads_to
-        position += 1
-        if isinstance(item, str):
-            names.append(item)
-            continue
-        if names:
-            yield Run(None, names)
-            names = []
-        if isinstance(item, FileFailure):
-            yield item
+    ways = ways[::-1]
+    while ways:
+        way = ways.pop()
+        here = bisect_left(files, way.key, position, key=_key)
+        if position < here:
+            yield Run(None, files[position:here])
+        position = here
+        if isinstance(way.leads_to, FileFailure):
+            yield way.leads_to
             continue
         # What was named and lies below the folder comes between the folder's own files.
-        first_inside = position
-        while position < len(ways) and ways[position].key.startswith(key):
+        ways_inside = []
+        while ways and ways[-1].key.startswith(way.key):
+            ways_inside.append(ways.pop())
+        while position < len(files) and _key(files[position]).startswith(way.key):
             position += 1
-        if inside := ways[first_inside:position]:
-            yield from heapq.merge(_singly(item()), _singly(_merged(inside)), key=_order_of_items)
+        if position > here or ways_inside:
+            inside = _merged(files[here:position], ways_inside)
+            yield from heapq.merge(_singly(way.leads_to()), _singly(inside), key=_order_of_items)
         else:
-            yield from item()
-    if names:
-        yield Run(None, names)
+            yield from way.leads_to()
+    if position < len(files):
+        yield Run(None, files[position:])
 
 
 def _singly(items: Iterator[Run | FileFailure]) -> Iterator[Run | FileFailure]:

@@ -2,6 +2,7 @@
  * they are read to their end, never mapped (a file that shrinks kills its mapper), and their size is not believed. */
 
 #define _GNU_SOURCE
+#define _FILE_OFFSET_BITS 64 /* where the system has a choice */
 
 #include "reading.h"
 
