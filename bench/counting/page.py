@@ -1,6 +1,6 @@
 """Tables out of the results, which are plain data; nothing is measured here."""
 
-from bench import report
+from bench import tables
 from bench.counting import programs, rows
 from bench.rows.base import median
 
@@ -53,7 +53,7 @@ def goal_lines(row, outcomes):
 
 def row_text(row, outcomes):
     """One row for the terminal."""
-    parts = [row.title, report.plain_table(*table(outcomes))]
+    parts = [row.title, tables.plain(*table(outcomes))]
     return "\n".join([*parts, *(line.replace("**", "") for line in goal_lines(row, outcomes))]) + "\n"
 
 
@@ -74,7 +74,7 @@ def page(results):
     for name, outcomes in results["rows"].items():
         row = rows.BY_NAME[name]
         parts.append(f"## {row.title}")
-        parts.append(report.markdown_table(*table(outcomes)))
+        parts.append(tables.markdown(*table(outcomes)))
         parts.append("\n".join(f"- {line}" for line in goal_lines(row, outcomes)))
     if results["help_ms"]:
         parts.append("## `allcores count --help`")
