@@ -28,6 +28,7 @@ def quick_run(tmp_path_factory):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert (folder / "page.svg").read_text(encoding="utf-8").count("<path") > 5
     return done.stdout, json.loads((folder / "results.json").read_text()), (folder / "page.md").read_text()
 
 

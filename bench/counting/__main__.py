@@ -9,9 +9,7 @@ import time
 
 from bench import machine
 from bench.__main__ import names, positive
-from bench.counting import page, programs, rows, runner
-
-PAGE = programs.ROOT / "docs" / "benchmarks-count.md"
+from bench.counting import page, plot, programs, rows, runner
 
 
 def parse(arguments):
@@ -28,7 +26,7 @@ def parse(arguments):
     add("--timeout", type=float, default=120, help="seconds after which a measurement is a hang (default: 120)")
     add("--quick", action="store_true", help="tiny sizes: to see that it works, not to be quoted")
     add("--json", type=pathlib.Path, metavar="FILE", help="write the raw results there")
-    add("--markdown", type=pathlib.Path, metavar="FILE", help="write the page there (docs/benchmarks-count.md, say)")
+    add("--markdown", type=pathlib.Path, metavar="FILE", help="write the page there, and its plot beside it as .svg")
     return parser.parse_args(arguments)
 
 
@@ -73,7 +71,9 @@ def main(arguments=None):
     if options.json:
         options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.markdown:
-        options.markdown.write_text(page.page(results), encoding="utf-8")
+        picture = options.markdown.with_suffix(".svg")
+        plot.draw(results, picture)
+        options.markdown.write_text(page.page(results, picture.name), encoding="utf-8")
         tell(f"wrote {options.markdown}")
     own = [outcomes.get("allcores", {}).get("status", "ok") for outcomes in results["rows"].values()]
     return 1 if {"hang", "error"} & set(own) else 0

@@ -5,7 +5,7 @@ from bench.counting import programs, rows
 from bench.rows.base import median
 
 INTRODUCTION = """\
-Written by `python -m bench.counting`. A figure is the wall time of a whole process, from its start to its end, with
+Written by `python -m bench.counting --markdown docs/benchmarks-count.md`. A figure is the wall time of a whole process, from its start to its end, with
 all files in the page cache: the median of the rounds, in which the programs run in turn. “Faster by” is a program's
 time divided by that of allcores in the same row. Memory is what a program and its processes occupy together at their
 peak, in a run of its own. What matters is the ratio within a row: absolute figures move with the machine. The lines
@@ -68,9 +68,10 @@ def environment_lines(results):
     ]
 
 
-def page(results):
-    """The whole page."""
+def page(results, picture):
+    """The whole page; the picture is a file beside it."""
     parts = ["# Counting, measured", INTRODUCTION, "\n".join(f"- {line}" for line in environment_lines(results))]
+    parts.append(f"![How many times as long as allcores the others take]({picture})")
     for name, outcomes in results["rows"].items():
         row = rows.BY_NAME[name]
         parts.append(f"## {row.title}")
