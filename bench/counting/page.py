@@ -7,15 +7,17 @@ from bench.rows.base import median
 INTRODUCTION = """\
 Written by `python -m bench.counting --markdown docs/benchmarks-count.md`. A figure is the wall time of a whole process,
 from its start to its end, with all files in the page cache: the median of the rounds, in which the programs run in
-turn. “Faster by” is a program's time divided by that of allcores in the same row. Memory is what a program and its
+turn. “Faster by” is a program's time divided by that of allcores in the same row. CPU seconds are those of all its processes together, which a busy
+machine disturbs less. Memory is what a program and its
 processes occupy together at their peak, in a run of its own. What matters is the ratio within a row: absolute figures
 move with the machine. The lines that each program says it has counted are compared with those that there are."""
 
 
 def table(outcomes):
     """Head and body of a row's table."""
-    head = ("", "seconds", "lowest – highest", "allcores is faster by", "memory, MiB", "")
+    head = ("", "seconds", "lowest – highest", "allcores is faster by", "CPU seconds", "CPU ratio", "memory, MiB", "")
     own = outcomes.get("allcores", {}).get("seconds")
+    own_cpu = outcomes.get("allcores", {}).get("cpu")
     body = []
     for slug, outcome in outcomes.items():
         program = programs.BY_SLUG[slug]
@@ -29,6 +31,8 @@ def table(outcomes):
                 f"{median(seconds):.3f}" if seconds else "–",
                 f"{min(seconds):.3f} – {max(seconds):.3f}" if seconds else "–",
                 f"{median(seconds) / median(own):.1f} ×" if seconds and own else "–",
+                f"{median(outcome['cpu']):.3f}" if seconds else "–",
+                f"{median(outcome['cpu']) / median(own_cpu):.1f} ×" if seconds and own_cpu else "–",
                 f"{outcome['peak']:,.0f}" if "peak" in outcome else "–",
                 remark,
             )

@@ -9,7 +9,7 @@ BARS_HEIGHT = 0.8
 
 
 def bars(results):
-    """For each row its title, and for each peer that was measured its title, the ratio and, if there is one, the goal."""
+    """Each row's title and, for each peer that was measured, its title, its ratio and the goal or None."""
     found = []
     for name, outcomes in results["rows"].items():
         row = rows.BY_NAME[name]

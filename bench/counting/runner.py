@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import resource
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,7 @@ def measure(program, folder, timeout):
         # Bytecode is kept as an installed program has it from its installer.
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with open(output_path, "wb") as output:
+            used = _cpu_of_children()
             began = time.perf_counter()
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, env=environment)
             try:
@@ -28,9 +30,17 @@ def measure(program, folder, timeout):
                 process.wait()
                 return {"status": "hang", "note": f"no end within {timeout:g} s"}
             seconds = time.perf_counter() - began
+            cpu = _cpu_of_children() - used
         if process.returncode:
             return {"status": "error", "note": f"exit code {process.returncode}"}
-        return {"status": "ok", "seconds": seconds, "lines": program.lines(output_path.read_bytes(), scratch)}
+        lines = program.lines(output_path.read_bytes(), scratch)
+        return {"status": "ok", "seconds": seconds, "cpu": cpu, "lines": lines}
+
+
+def _cpu_of_children():
+    """Seconds of processor time of all that was waited for, with what those waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def peak_memory(program, folder):
@@ -74,7 +84,7 @@ def run_row(row, chosen, *, rounds, quick, timeout, tell):
     """
     takers = [programs.BY_SLUG[slug]() for slug in row.programs if slug in chosen]
     outcomes = {
-        program.slug: {"status": "ok" if program.is_present() else "absent", "note": "", "seconds": []}
+        program.slug: {"status": "ok" if program.is_present() else "absent", "note": "", "seconds": [], "cpu": []}
         for program in takers
     }
     with tempfile.TemporaryDirectory(prefix="bench-counting-") as name:
@@ -96,6 +106,7 @@ def run_row(row, chosen, *, rounds, quick, timeout, tell):
                     outcome.update(status="error", note=f"counted {result['lines']} lines of {lines}")
                 else:
                     outcome["seconds"].append(result["seconds"])
+                    outcome["cpu"].append(result["cpu"])
         for program in takers:
             if outcomes[program.slug]["status"] == "ok":
                 tell(f"{row.name}: memory, {program.title}")
