@@ -239,6 +239,7 @@ def test_on_a_terminal_there_is_a_table(terminal: tuple[int, int]) -> None:
             "cannot write no/such/folder.txt: No such file or directory",
         ),
         (["count", "d", "-o", "d"], "overwrite it"),
+        (["count", "d", "-o", "-"], "without -o, rows go to standard output"),
         (["count", "d", "-o", "/dev/null"], "cannot write /dev/null: not a regular file"),
         (
             ["count", "d", "-o", "result.json"],

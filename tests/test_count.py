@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sysconfig
+import threading
+import time
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from allcores import Pool
@@ -306,6 +309,24 @@ def test_rows_come_before_the_selection_has_ended(tmp_path: Path, pool: Pool) ->
     rows = count_selection(Endless([tmp_path]), pool=pool)
     assert [next(rows) for _ in range(2000)] == [FileCount(str(tmp_path / "a.txt"), 1, 4, 5)] * 2000
     rows.close()
+
+
+@pytest.mark.parametrize("engine", ["threads", "processes", "serial"])
+def test_workers_of_the_kind_asked_for_are_recruited_for_work_that_takes_long(tmp_path: Path, engine: str) -> None:
+    path = make_sparse(tmp_path / "huge.txt", 1 << 42)
+    batches = count_batches(Selection([path]), make_reading(binary=True), engine=engine, processes=2)
+    started = time.monotonic()
+    templates = {child.pid for child in psutil.Process().children(recursive=True)}  # of earlier tests
+    seen = set()
+    while next(batches) == [] and time.monotonic() < started + (0.3 if engine == "serial" else 20):
+        if any(thread.name.startswith("allcores-") and thread.name[-2:] == "-1" for thread in threading.enumerate()):
+            seen.add("threads")
+        if {child.pid for child in psutil.Process().children(recursive=True)} - templates:
+            seen.add("processes")
+        if engine in seen:
+            break
+    batches.close()
+    assert seen == ({engine} if engine != "serial" else set())
 
 
 def test_a_pool_can_be_used_again_after_a_count_was_given_up(tmp_path: Path, pool: Pool) -> None:

@@ -7,10 +7,10 @@ from bench.rows.base import median
 INTRODUCTION = """\
 Written by `python -m bench.counting --markdown docs/benchmarks-count.md`. A figure is the wall time of a whole process,
 from its start to its end, with all files in the page cache: the median of the rounds, in which the programs run in
-turn. “Faster by” is a program's time divided by that of allcores in the same row. CPU seconds are those of all its processes together, which a busy
-machine disturbs less. Memory is what a program and its
-processes occupy together at their peak, in a run of its own. What matters is the ratio within a row: absolute figures
-move with the machine. The lines that each program says it has counted are compared with those that there are."""
+turn. “Faster by” is a program's time divided by that of allcores in the same row. CPU seconds are those of all its
+processes together, which a busy machine disturbs less than wall time. Memory is what a program and its processes occupy
+together at their peak, in a run of its own. What matters is the ratio within a row: absolute figures move with the
+machine. The lines that each program says it has counted are compared with those that there are."""
 
 
 def table(outcomes):

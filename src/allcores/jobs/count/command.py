@@ -52,6 +52,8 @@ def _check(options: argparse.Namespace) -> None:
         usage_error("the following arguments are required: PATH")
     if options.sort == "files" and not options.by:
         usage_error("--sort files is for sums: it needs --by-dir or --by-ext")
+    if options.output == "-":
+        usage_error("without -o, rows go to standard output; --format says how")
     if options.output is None and options.format == "parquet":
         usage_error("Parquet is written to a file: -o FILE.parquet")
 
