@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,7 +137,8 @@ def test_a_whole_folder_is_counted_in_another_encoding_on_any_engine(tmp_path: P
 def test_utf_16_without_its_mark_is_a_failure_that_says_so(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "text".encode("utf-16-le"))
     (row,) = count_paths([path], encoding="utf-16")
-    assert row == FileFailure(path, "not UTF-16: UTF-16 stream does not start with BOM at byte 0")
+    assert isinstance(row, FileFailure)
+    assert re.fullmatch(r"not UTF-16: (UTF-16 s|S)tream does not start with BOM at byte 0", row.reason)
 
 
 def test_wide_text_taken_for_utf_8_is_binary_and_its_mark_is_mentioned(tmp_path: Path) -> None:

@@ -245,8 +245,7 @@ def test_many_links_to_one_another_are_looked_through_once(here: Path) -> None:
 
 def test_names_that_are_no_names_are_failures(here: Path) -> None:
     reasons = [item.reason for item in Selection(["a\0b", "c\ud800"]) if isinstance(item, FileFailure)]
-    assert reasons[0] == "embedded null byte"
-    assert len(reasons) == 2
+    assert reasons == ["no file can have this name"] * 2
 
 
 def test_a_folder_may_be_named_with_a_slash_at_its_end(here: Path) -> None:

@@ -100,8 +100,8 @@ class Selection:
             mode = (status := os.lstat(path)).st_mode
             if stat.S_ISLNK(mode):
                 mode = (status := os.stat(path)).st_mode
-        except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-            reason = system_reason(error) if isinstance(error, OSError) else str(error)
+        except (OSError, ValueError) as error:
+            reason = system_reason(error) if isinstance(error, OSError) else "no file can have this name"
             ways.append(_Way(_key(path), FileFailure(path, reason)))
             return
         is_folder = stat.S_ISDIR(mode)
