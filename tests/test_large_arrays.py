@@ -258,6 +258,61 @@ def test_a_process_forked_meanwhile_keeps_what_it_has(one: Pool) -> None:
             os.close(fd)
 
 
+def test_a_flood_of_large_arguments_takes_few_descriptors(one: Pool) -> None:
+    one.apply(os.getpid)
+    before = len(os.listdir("/proc/self/fd"))
+    results = [one.apply_async(tasks.nap, (0.001, numbers(n))) for n in range(300)]
+    assert len(os.listdir("/proc/self/fd")) < before + 100
+    assert [int(result.get(30)[0]) for result in results] == list(range(300))
+
+
+def test_a_worker_that_keeps_its_arguments_takes_few_descriptors(one: Pool) -> None:
+    one.apply(os.getpid)
+    before = len(os.listdir("/proc/self/fd"))
+    for n in range(200):
+        one.apply(tasks.keep, (numbers(n),))
+    assert len(os.listdir("/proc/self/fd")) < before + 100
+    assert one.apply(tasks.kept_firsts) == list(range(200))
+
+
+def test_an_iterator_may_use_a_large_buffer_again_however_much_waits(
+    one: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large, "AHEAD", 0)
+
+    def readings() -> Iterator[Any]:
+        buffer = numbers(0)
+        for n in range(30):
+            buffer[:] = n
+            yield buffer
+
+    waiting = one.apply_async(tasks.nap, (0.2, numbers(0)))
+    assert list(one.imap(tasks.total, readings(), buffersize=20)) == [n * MANY for n in range(30)]
+    waiting.get(30)
+
+
+def test_a_task_that_forks_costs_the_tasks_behind_it_nothing(one: Pool) -> None:
+    """What the child may go on reading is not written again, but can be sent again."""
+    assert one.apply(tasks.total, (numbers(1),)) == numbers(1).sum()
+    results = [one.apply_async(tasks.fork_and_total, (numbers(n),)) for n in range(6)]
+    assert [result.get(30) for result in results] == [numbers(n).sum() for n in range(6)]
+
+
+def test_memory_of_results_is_given_back_without_another_task(
+    one: Pool, monkeypatch: pytest.MonkeyPatch, wait_until: Any
+) -> None:
+    monkeypatch.setattr(large, "UNUSED", 0.2)
+    worker = one.apply(os.getpid)
+    before = shared_files(), _shared_files_of(worker)
+    kept = [one.apply(numbers, (n, 5 * MANY)) for n in range(3)]
+    del kept
+    wait_until(lambda: (shared_files(), _shared_files_of(worker)) == before, 10)
+
+
+def _shared_files_of(pid: int) -> int:
+    return Path(f"/proc/{pid}/maps").read_text().count("/memfd:allcores")
+
+
 FALLBACK = """
 import os, resource, sys
 import numpy as np

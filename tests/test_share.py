@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
 import pickle
+import resource
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -106,8 +108,8 @@ def test_a_handle_that_is_dropped_while_its_task_waits_does_no_harm(one: Pool, a
     first.get(30)
 
 
-def mapped() -> int:
-    return Path("/proc/self/maps").read_text().count("/memfd:allcores")
+def mapped(pid: int | str = "self") -> int:
+    return Path(f"/proc/{pid}/maps").read_text().count("/memfd:allcores")
 
 
 def test_memory_is_free_again_once_the_handle_is_gone(
@@ -180,6 +182,55 @@ def test_a_pool_that_has_ended_shares_nothing(one: Pool, array: Any) -> None:
             other.apply(tasks.total, (handle,))
         assert other.apply(tasks.total, (array,)) == array.sum()
     other.join()
+
+
+def test_what_is_shared_without_a_descriptor_to_be_had_is_right(one: Pool, array: Any) -> None:
+    one.apply(tasks.total, (array,))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        handle = one.share(array)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    for n in range(5):
+        assert one.apply(tasks.total, (array + n,)) == (array + n).sum()
+        assert one.apply(tasks.total, (handle,)) == array.sum()
+
+
+def test_one_item_that_cannot_be_sent_costs_no_other_and_no_worker(processes: Pool, array: Any) -> None:
+    with Pool(1) as other:
+        dead = other.share(array)
+    other.join()
+    processes.map(tasks.same, [None] * 1000)
+    before = processes.stats().restarts
+    items = [None] * 50 + [dead] + [None] * 50
+    outcomes = processes.map(tasks.same, items, return_exceptions=True)
+    assert isinstance(outcomes.pop(50), ValueError)
+    assert outcomes == [None] * 100
+    for _ in range(3):
+        with pytest.raises(ValueError, match="has ended"):
+            processes.apply(tasks.same, (dead,))
+    assert processes.stats().restarts == before
+
+
+def test_a_copy_of_a_handle_is_the_handle(one: Pool) -> None:
+    handle = one.share([1])
+    assert copy.copy(handle) is handle
+    assert copy.deepcopy([handle])[0] is handle
+
+
+def test_memory_is_free_again_without_another_task(
+    one: Pool, array: Any, monkeypatch: pytest.MonkeyPatch, wait_until: Any
+) -> None:
+    monkeypatch.setattr(large, "UNUSED", 0.1)
+    worker = one.apply(os.getpid)
+    before = mapped(worker)
+    handle = one.share(array)
+    assert one.apply(tasks.total, (handle,)) == array.sum()
+    assert mapped(worker) == before + 1
+    del handle
+    gc.collect()
+    wait_until(lambda: mapped(worker) == before, 10)
 
 
 @pytest.mark.parametrize("engine", ["threads", "serial"])

@@ -29,6 +29,7 @@ def parse(arguments):
     add("--rounds", type=positive, default=9, help="how often each is measured (default: 9)")
     add("--workers", type=positive, default=machine.usable_cores(), help="default: the usable cores")
     add("--quick", action="store_true", help="tiny sizes: to see that it works, not to be quoted")
+    add("--alone", action="store_true", help="without strace and perf, also where they are installed")
     add("--markdown", action="store_true", help="print tables as Markdown")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.works if name not in WORKS]
@@ -45,7 +46,7 @@ def main(arguments=None):
     place = machine.describe(())
     print(f"{place['date']}; {place['cpu']}, {place['cores']} usable cores; {place['kernel']}; {place['python']}")
     print(f"{options.workers} workers, rounds: {options.rounds}, load average {place['load_before']}\n")
-    effort = views.Effort(options.rounds, options.workers, shrink=100 if options.quick else 1)
+    effort = views.Effort(options.rounds, options.workers, 100 if options.quick else 1, not options.alone)
     for name in options.works or WORKS:
         title, measure = WORKS[name]
         print(f"## {title}\n" if options.markdown else f"{title}\n{'=' * len(title)}\n", flush=True)

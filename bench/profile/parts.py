@@ -32,12 +32,12 @@ _PARTS = {
         (Runner, "_apply", "unpickling the batch"),
         (Runner, "_fill_column", "running the tasks"),
         (Runner, "_fill_stream", "running the tasks"),
-        (Worker, "_send", "reporting: send"),
+        (Worker, "_send_frames", "reporting: send"),
     ),
 }
 
 TAKING_IN = "taking the tasks in"
-REST = "everything else"
+REST = {"parent": "everything else", "worker": "unpickling the frame, everything else"}
 FETCHING = "fetching the results"
 COLLECTION = "garbage collection"
 
@@ -113,9 +113,9 @@ def parts(rig, work, n):
             handed_in = work.submit(rig.pool, n)
         last = handed_in[-1] if isinstance(handed_in, list) else handed_in
         while not last.done:
-            with _watched("worker", worker), worker.part(REST):
+            with _watched("worker", worker), worker.part(REST["worker"]):
                 rig.worker_turn()
-            with _watched("parent", parent), parent.part(REST):
+            with _watched("parent", parent), parent.part(REST["parent"]):
                 rig.parent_turn()
         with parent.part(FETCHING):
             work.fetch(handed_in)
@@ -126,5 +126,5 @@ def parts(rig, work, n):
 
 def _a_task(watch, side, n):
     """What was spent, in the order in which things happen."""
-    order = dict.fromkeys([TAKING_IN, *(title for _, _, title in _PARTS[side]), REST, FETCHING, COLLECTION])
+    order = dict.fromkeys([TAKING_IN, *(title for _, _, title in _PARTS[side]), REST[side], FETCHING, COLLECTION])
     return {title: watch.spent[title] / n for title in order if title in watch.spent}

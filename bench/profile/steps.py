@@ -5,7 +5,7 @@ import timeit
 from time import thread_time_ns
 
 from allcores.engine.batch import CallsBatch
-from allcores.engine.channel import REPORT, RESULTS
+from allcores.engine.channel import RESULTS
 from allcores.engine.frames import frame
 from allcores.engine.outcome import unpack_stream
 from allcores.engine.running import flush_output
@@ -37,7 +37,7 @@ class Step:
 
 
 _TAKING_IN = (
-    Step("taking the tasks in", "pickling the arguments", "pack(args, {})"),
+    Step("taking the tasks in", "looking at the arguments", "pack(args, {})"),
     Step("taking the tasks in", "finding the function", "function(same)"),
     Step("taking the tasks in", "making the result object", "SingleResult(*fields)"),
     Step("taking the tasks in", "lock of the queue", "with lock: pass"),
@@ -46,21 +46,20 @@ _TAKING_IN = (
 STEPS = {
     "flood": (
         *_TAKING_IN,
-        Step("running the tasks", "unpickling the arguments", "pickle.loads(blob)"),
         Step("running the tasks", "the function itself", "same(number)"),
     ),
     "map": (Step("running the tasks", "the function itself", "same(number)"),),
     "lone": (
         Step("system calls", "send and recv, nobody waiting", "one.send(message); other.recv_into(buffer)", 2),
-        Step("pickling", "arguments: pack", "pack(args, {})"),
+        Step("pickling", "arguments: pack", "pickle.dumps((args, {}), 5)"),
         Step("pickling", "arguments: unpack", "pickle.loads(blob)"),
         Step("pickling", "result: pack", "pickle.dumps(number, 3)[2:-1]"),
         Step("pickling", "result: unpack", "unpack_stream(outcome, False)"),
+        Step("objects and frames", "looking at the arguments", "pack(args, {})"),
         Step("objects and frames", "finding the function", "function(same)"),
         Step("objects and frames", "result object", "SingleResult(*fields)"),
         Step("objects and frames", "batch", "CallsBatch([call])"),
         Step("objects and frames", "frames: make", "frame(RESULTS, 1, 1, 0, blob)", 2),
-        Step("objects and frames", "frames: make the report", "REPORT.pack(1, 2, 3)"),
         Step("locks, clock, output", "locks", "with lock: pass", 5),
         Step("locks, clock, output", "clock", "monotonic_ns()", 4),
         Step("locks, clock, output", "flushing what was printed", "flush()"),
@@ -83,11 +82,10 @@ def _names(rig):
     one, other = socket.socketpair()
     return {
         "CallsBatch": CallsBatch,
-        "REPORT": REPORT,
         "RESULTS": RESULTS,
         "SingleResult": SingleResult,
         "args": args,
-        "blob": payload if type(payload) is bytes else pickle.dumps((args, {}), 5),
+        "blob": pickle.dumps((args, {}), 5),
         "buffer": bytearray(4096),
         "call": SingleResult(*fields),
         "fields": fields,

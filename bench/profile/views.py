@@ -21,12 +21,14 @@ class Effort:
         rounds: how often each view of a work is measured, in turn.
         workers: how many the pools for many tasks have.
         shrink: by what the sizes of works are divided.
+        tools: whether to ask strace and perf too, where they are installed.
     """
 
-    def __init__(self, rounds, workers, shrink=1):
+    def __init__(self, rounds, workers, shrink=1, tools=True):
         self.rounds = rounds
         self.workers = workers
         self.shrink = shrink
+        self.tools = tools
 
     def of(self, number):
         """A size or a number of repetitions, as it is to be."""
@@ -75,7 +77,8 @@ def bulk(work, effort):
         for side, title, real in (("parent", "The parent", parent), ("worker", "The workers", workers)):
             cost = typical_each([each[side] for each in costs])
             yield tables.parts(work.name, title, cost, typical_each(singles), real)
-        yield from _tools(pool, work, n, effort.of(_SAMPLED))
+        if effort.tools:
+            yield from _tools(pool, work, n, effort.of(_SAMPLED))
 
 
 def lone(work, effort):
@@ -98,7 +101,8 @@ def lone(work, effort):
         yield from tables.lone(*map(typical_each, (alone, rested, real, singles)), typical(echoes))
         accounts, walls = zip(*(account(pool, work, calls) for _ in range(effort.rounds)), strict=True)
         yield tables.threads(accounts, walls)
-        yield from _tools(pool, work, calls, effort.of(_SAMPLED_CALLS))
+        if effort.tools:
+            yield from _tools(pool, work, calls, effort.of(_SAMPLED_CALLS))
 
 
 def _tools(pool, work, n, sampled):

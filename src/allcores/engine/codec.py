@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Codec", "is_plain"]
+__all__ = ["Codec", "is_plain", "raising"]
 
 
 class Codec:
@@ -110,7 +110,7 @@ class Codec:
             try:
                 packed.append(self.call(tuple(item) if star else (item,), {}))
             except Exception as error:
-                packed.append(pickle.dumps(_Raise(error), 5))
+                packed.append(raising(error))
         return packed
 
     @staticmethod
@@ -170,6 +170,11 @@ def _explained(error: Exception, args: tuple[Any, ...], kwds: dict[str, Any]) ->
         if part:
             return _like(error, f"cannot send the task to a worker: {error} ({part})")
     return error
+
+
+def raising(error: Exception) -> bytes:
+    """A pickle that raises an error like this one when it is loaded."""
+    return pickle.dumps(_Raise(error), 5)
 
 
 class _Raise:

@@ -75,6 +75,13 @@ class Crew:
             return self._roomy.pop()
         return None
 
+    def reserve(self, lane: Lane) -> bool:
+        """Keep an idle lane for a moment. Whether it was idle."""
+        if lane not in self._idle:
+            return False
+        self._idle.remove(lane)
+        return True
+
     def note_idle(self, lane: Lane) -> None:
         """A lane has nothing to do."""
         self._roomy.discard(lane)

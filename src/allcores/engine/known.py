@@ -98,7 +98,7 @@ class Known:
             from allcores.engine.out_of_band import OutOfBand
             from allcores.engine.segments import Segments
 
-            self._out_of_band = OutOfBand(self._side, Segments(), gives_away=True)
+            self._out_of_band = OutOfBand(self._side, Segments())
         return self._out_of_band
 
     def send_apart(self, parcel: Parcel) -> Any:

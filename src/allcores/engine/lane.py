@@ -137,11 +137,12 @@ class Lane:
     def forget(self, number: int) -> None:
         """The function or shared object of this number will not be used for long. Called with the lock."""
 
-    def tend(self, trim: bool) -> None:
+    def tend(self, trim: bool, idle: bool) -> None:
         """Now and then, while large buffers are about: tell the worker what it should know of them.
 
         Args:
             trim: whether it should let go of memory that it has no use for.
+            idle: whether nobody else can be sending.
         """
 
     def admit(self, batch: Batch) -> None:

@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
+from allcores.engine.frames import NO_SIGNAL
 from allcores.engine.mapped import mapped
 from allcores.engine.parcels import PRIVATE
 from allcores.engine.segments import read_all
@@ -42,7 +43,7 @@ def hand_over(connection: socket.socket, fd: int, number: int, size: int, use: i
     Raises:
         OSError: it does not go through now.
     """
-    socket.send_fds(connection, [_LABEL.pack(number, size, use)], [fd], socket.MSG_DONTWAIT)
+    socket.send_fds(connection, [_LABEL.pack(number, size, use)], [fd], socket.MSG_DONTWAIT | NO_SIGNAL)
 
 
 class Mappings:

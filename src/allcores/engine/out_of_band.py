@@ -29,7 +29,6 @@ class OutOfBand:
     Args:
         connection: for descriptors.
         segments: makes those that are written here.
-        gives_away: whether segments may be given away for good where many are out.
         on_return: as for `Mappings`.
     """
 
@@ -37,12 +36,10 @@ class OutOfBand:
         self,
         connection: socket.socket,
         segments: Segments,
-        gives_away: bool = False,
         on_return: Callable[[], object] = lambda: None,
     ) -> None:
         self._connection = connection
         self._segments = segments
-        self._gives_away = gives_away
         self._mappings = Mappings(connection, on_return)
         self._lent: dict[int, Lease] = {}
         self._known: set[int] = set()  # segments that the other end has mapped
@@ -68,8 +65,10 @@ class OutOfBand:
                 lease = self._segments.place(parcel.content)
             except OSError:  # no memory of this kind, no descriptors: the channel must do
                 return b"".join(parcel.stream), [copied(buffer) for buffer in parcel.buffers]
-        if use == LENT and self._gives_away and self._segments.crowded:
-            use = GIVEN
+            if use == LENT and self._segments.crowded:
+                use = GIVEN
+            if use != LENT:
+                lease.spoil()  # it ends here, while the reader goes on reading
         segment = lease.segment
         if segment.fd < 0:
             raise ValueError("an object shared by a pool that has ended cannot be sent")
@@ -83,8 +82,6 @@ class OutOfBand:
         if use == LENT:
             self._known.add(segment.id)
             self._lent[self._deliveries] = lease
-        elif use == GIVEN:
-            lease.spoil()
         stream = None if parcel.inside else b"".join(parcel.stream)
         return stream, self._deliveries, segment.id, segment.size, lease.spans, use
 

@@ -96,11 +96,15 @@ class Parcel:
         try:
             self.lease = place(self.content)
         except OSError:  # no memory of that kind: then in any other
-            self.buffers = [PickleBuffer(copied(buffer)) for buffer in self.buffers]
+            self.freeze()
         else:
             self.buffers = []
             if self.inside:
                 self.stream = []
+
+    def freeze(self) -> None:
+        """The same in memory of this process."""
+        self.buffers = [PickleBuffer(copied(buffer)) for buffer in self.buffers]
 
 
 def same_content(known: bytes | Parcel, new: bytes | Parcel) -> bool:

@@ -97,9 +97,9 @@ class Runner:
         if flags & ch.TIMED:
             words[ch.STARTED] = began
         try:
+            args, kwds = loads(body)
             if self._known.mains:
                 self._known.restore_main(function_id)
-            args, kwds = loads(body)
             value = self._known.functions[function_id](*args, **kwds)
         except BaseException as error:
             data, boxed = pack_error(error), True
@@ -249,9 +249,9 @@ class Runner:
             applied = itertools.starmap(self._known.functions[ids], items)
         else:
             try:
+                loaded = self._known.load(items)
                 if self._known.mains:
                     self._known.restore_main(ids)
-                loaded = self._known.load(items)
             except BaseException:
                 return None
             function = self._known.functions[ids]
@@ -266,9 +266,9 @@ class Runner:
         return iter(items)
 
     def _call(self, function_id: int, blob: bytes | Callable[[], Any]) -> Any:
+        args, kwds = loads(blob) if type(blob) is bytes else blob()  # type: ignore[operator]
         if self._known.mains:
             self._known.restore_main(function_id)
-        args, kwds = loads(blob) if type(blob) is bytes else blob()  # type: ignore[operator]
         return self._known.functions[function_id](*args, **kwds)
 
 

@@ -497,6 +497,19 @@ class Scheduler:
         with self.lock:
             return list(self.crew)
 
+    def attend(self, lane: Lane, trim: bool) -> None:
+        """Let a lane tell its worker what it has not been told; see `Lane.tend`."""
+        with self.lock:
+            idle = self.crew.reserve(lane)
+        try:
+            lane.tend(trim, idle)
+        finally:
+            if idle:
+                with self.lock:
+                    self._note_room(lane)
+                    self._end_if_finished()
+                self.dispatch()
+
     def busy_lanes(self) -> list[tuple[Lane, Batch]]:
         """Lanes that have a batch, with the one that they run."""
         with self.lock:

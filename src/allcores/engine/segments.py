@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -53,7 +52,9 @@ def anonymous_file(size: int) -> int:
     """
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("allcores", os.MFD_CLOEXEC)
-    else:  # a file without a name serves as well; untested
+    else:  # a file without a name serves as well; untested on platforms that need it
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
     try:
@@ -158,7 +159,7 @@ class Lease:
 
     def spoil(self) -> None:
         """Never write the segment again: somebody may go on reading it."""
-        self._maker.discard(self.segment)
+        self.single = True
 
     def holds(self, buffers: Sequence[Any]) -> bool:
         """Whether these buffers, given as to `Segments.place`, are what the segment was filled with."""

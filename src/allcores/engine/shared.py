@@ -40,6 +40,12 @@ class Shared:
     def __repr__(self) -> str:
         return f"<shared {self._name}>"
 
+    def __copy__(self) -> Shared:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Shared:
+        return self
+
     def __reduce__(self) -> Any:
         _handles().append(self)
         return resolve, (self.id,)

@@ -108,6 +108,9 @@ class Worker:
             self._known.forget(loads(body))
         elif kind == ch.NOTICE:
             self._known.apart.take_notice(body)
+            answer = self._known.notice()
+            if answer:
+                self._send(ch.NOTICE, 0, 0, answer)
         elif kind == ch.SETUP:
             return self._set_up(*loads(body))
         elif kind == ch.STOP:

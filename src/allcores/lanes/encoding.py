@@ -12,7 +12,7 @@ from allcores.engine import batching
 from allcores.engine import channel as ch
 from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
 from allcores.engine.calls import Frozen
-from allcores.engine.codec import Codec
+from allcores.engine.codec import Codec, raising
 from allcores.engine.frames import frame
 from allcores.engine.parcels import LENT, PRIVATE, Parcel
 
@@ -48,7 +48,18 @@ class Encoder:
         on_use: called when large buffers have been sent, or are not used any more.
     """
 
-    __slots__ = ("_apart", "_codec", "_forgotten", "_known", "_making", "_on_use", "_segments", "_side", "beside")
+    __slots__ = (
+        "_ahead",
+        "_apart",
+        "_codec",
+        "_forgotten",
+        "_known",
+        "_making",
+        "_on_use",
+        "_segments",
+        "_side",
+        "beside",
+    )
 
     def __init__(
         self, codec: Codec, side: socket.socket, segments: Callable[[], Segments], on_use: Callable[[], object]
@@ -61,6 +72,7 @@ class Encoder:
         self._making = threading.Lock()
         self._known: set[int] = set()
         self._forgotten: deque[int] = deque()
+        self._ahead = b""  # frames that belong before the next one
         #: bytes that have gone beside the frames since this was last set to 0
         self.beside = 0
 
@@ -89,19 +101,20 @@ class Encoder:
     def encode(self, batch: Batch) -> bytes:
         """The frame for a batch, with what the worker must be told before."""
         if self._forgotten or self._apart is not None:
-            ahead = self._forgets() + self.notice()
-            return ahead + self._encode_or_undo(batch)
-        return self._encode_or_undo(batch)
-
-    def _encode_or_undo(self, batch: Batch) -> bytes:
+            self._ahead += self.forgets() + self.notice()
         new: _New = []
         try:
-            return self._encode(batch, new)
+            data = self._encode(batch, new)
         except BaseException:
             self._known.difference_update(number for number, _ in new)  # they do not get there
             raise
+        if self._ahead:
+            data = self._ahead + data
+            self._ahead = b""
+        return data
 
-    def _forgets(self) -> bytes:
+    def forgets(self) -> bytes:
+        """A frame about what will not be used again, if there is something. For who may `encode`."""
         forgotten = []
         while self._forgotten:
             number = self._forgotten.popleft()
@@ -186,16 +199,31 @@ class Encoder:
             self._on_use()
         return self.apart.pack(blob, use)
 
+    def _wire_or_none(self, packed: bytes | Parcel | None, new: _New) -> Any:
+        """What stands for the items of a batch; None where they must go singly."""
+        try:
+            return self._wire(packed, new, LENT) if packed is not None else None
+        except Exception:  # one refers to what cannot be sent
+            return None
+
+    def _wire_alone(self, payload: Any, policy: Policy, new: _New) -> Any:
+        """What stands for one item; one that cannot be sent raises the reason in its place."""
+        try:
+            return self._payload(payload, policy, new)
+        except Exception as error:
+            return raising(error)
+
     def _encode_items(self, batch: ItemsBatch, new: _New) -> tuple[int, Any, int]:
         call = batch.call
         if not call.singly and not (call.frozen and any(type(item) is Frozen for item in batch.items)):
             packed = self._codec.items(batch.items)
-            if packed is not None:
+            wire = self._wire_or_none(packed, new)
+            if wire is not None:
                 batch.parcel = packed
                 mode = ch.MODE_STAR if call.star else ch.MODE_EACH
-                return mode, self._wire(packed, new, LENT), _weight(packed)
+                return mode, wire, _weight(packed)
         batch.parcel = singly = self._codec.items_singly(batch.items, call.star)
-        wires = [self._payload(payload, call.policy, new) for payload in singly]
+        wires = [self._wire_alone(payload, call.policy, new) for payload in singly]
         return ch.MODE_CALLS, wires, sum(map(_weight, singly))
 
     def close(self) -> None:

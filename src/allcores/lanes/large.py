@@ -32,6 +32,7 @@ class LargeBuffers:
         self._scheduler: Scheduler | None = None
         self._used = False
         self._tending = False
+        self._waiting: dict[int, int] = {}  # sizes of arguments that have been copied, by who holds them
 
     def open(self, scheduler: Scheduler) -> None:
         """The pool begins to work."""
@@ -46,12 +47,22 @@ class LargeBuffers:
         self.used()
         return self._segments
 
-    def take_in(self, parcel: Parcel) -> Parcel:
-        """Copy the content of a call's arguments, unless too much waits already."""
+    def take_in(self, parcel: Parcel, *, always: bool = False) -> Parcel:
+        """Copy the content of a call's arguments.
+
+        Args:
+            parcel: the arguments.
+            always: also if much waits already.
+        """
         if parcel.large:
-            segments = self.segments()
-            if segments.lent + parcel.size <= AHEAD or (parcel.size >= AHEAD and not segments.lent):
-                parcel.settle(segments.place)
+            waiting = sum(tuple(self._waiting.values()))
+            if always or not waiting or waiting + parcel.size <= AHEAD:
+                segments = self.segments()
+                if segments.crowded:  # each costs a descriptor
+                    parcel.freeze()
+                else:
+                    parcel.settle(segments.place)
+                parcel.kept.append(_Waiting(self._waiting, parcel.size))
         return parcel
 
     def keep(self, blob: Any) -> Any:
@@ -86,7 +97,7 @@ class LargeBuffers:
             if self._segments is not None:
                 self._segments.trim()
         for lane in self._scheduler.lanes_now():
-            lane.tend(unused)
+            self._scheduler.attend(lane, unused)
         if unused:
             self._tending = False
         else:
@@ -97,3 +108,14 @@ class LargeBuffers:
         for segments in (self._segments, self._lasting):
             if segments is not None:
                 segments.close()
+
+
+class _Waiting:
+    """Counts arguments that have been copied, for as long as they are there."""
+
+    def __init__(self, waiting: dict[int, int], size: int) -> None:
+        self._waiting = waiting
+        waiting[id(self)] = size
+
+    def __del__(self) -> None:
+        self._waiting.pop(id(self), None)

@@ -17,7 +17,7 @@ from allcores.engine.batch import Batch, ItemsBatch
 from allcores.engine.citizenship import take_log, take_warning
 from allcores.engine.codec import Codec
 from allcores.engine.complaints import complain
-from allcores.engine.frames import FrameReader, frame
+from allcores.engine.frames import NO_SIGNAL, FrameReader, frame
 from allcores.engine.lane import Death, Lane
 from allcores.engine.outcome import Failure, unpack_stream
 from allcores.engine.reactor import READABLE, WRITABLE, Timer
@@ -258,26 +258,34 @@ class ProcessLane(Lane):
     def send(self, batch: Batch) -> None:
         if not self._armed:
             self._arm(True)
+        data = self._encode(batch)
+        if data:
+            self._write(data)
+            self._count_beside()
+
+    def _encode(self, batch: Batch) -> bytes:
+        """The frame for a batch; empty where there can be none, which is settled then."""
         try:
-            data = self._encoder.encode(batch)
+            return self._encoder.encode(batch)
         except Exception as error:  # no memory, say; whoever dispatches may be innocent of these tasks
             with self.scheduler.lock:
                 count = batch.withdrawn - batch.settled
             self.scheduler.settlement.settle(batch, [Failure(error)] * count, True)
             self.scheduler.batch_over(self, batch, 0)
-        else:
-            self._write(data)
-            self._count_beside()
+            return b""
 
     def _count_beside(self) -> None:
         self.bytes_in += self._encoder.beside
         self._encoder.beside = 0
 
-    def tend(self, trim: bool) -> None:
-        if self._encoder is not None:
-            data = self._encoder.notice(trim)
-            if data:
-                self._write(data)
+    def tend(self, trim: bool, idle: bool) -> None:
+        if self._encoder is None:
+            return
+        data = (self._encoder.forgets() if idle else b"") + self._encoder.notice(trim)
+        if data:
+            if not self._borrower:
+                self._arm(True)  # the worker has something to say to that
+            self._write(data)
 
     def _write(self, data: bytes) -> None:
         with self._writing:
@@ -286,7 +294,7 @@ class ProcessLane(Lane):
                 self._outbox += data
                 return
             try:
-                sent = self._socket.send(data, _NOW)
+                sent = self._socket.send(data, _NOW | NO_SIGNAL)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -298,7 +306,7 @@ class ProcessLane(Lane):
     def _flush(self) -> None:
         with self._writing:
             try:
-                sent = self._socket.send(memoryview(self._outbox)[: 1 << 20], _NOW)
+                sent = self._socket.send(memoryview(self._outbox)[: 1 << 20], _NOW | NO_SIGNAL)
             except BlockingIOError:
                 return
             except OSError:
@@ -349,10 +357,12 @@ class ProcessLane(Lane):
         try:
             if self._armed:
                 self._arm(False)
-            self._write(self._encoder.encode(batch))
-            while not over and self._frames.fill():
-                self._handle_frames()
-                over = batch not in self.batches
+            data = self._encode(batch)
+            if data:
+                self._write(data)
+                while not over and self._frames.fill():
+                    self._handle_frames()
+                    over = batch not in self.batches
         except OSError:
             pass
         self._reading.release()
@@ -414,6 +424,7 @@ class ProcessLane(Lane):
                 self._take_report(kind, body)
             elif kind == ch.NOTICE:
                 self._encoder.apart.take_notice(body)
+                self._large.used()
             elif kind == ch.UNREADABLE:
                 self._take_unreadable()
 

@@ -98,13 +98,20 @@ class ProcessLanes(Lanes):
         if is_plain(item if type(item) is tuple else (item,)):
             return item
         try:
-            return Frozen(item, self.pack((item,), {}))
+            payload = self.codec.call((item,), {})
+            return Frozen(item, self.large.take_in(payload, always=True) if isinstance(payload, Parcel) else payload)
         except Exception:
             return item  # the same comes out when its task is sent, and is the task's error then
 
     def share(self, value: Any, on_end: Callable[[int], object]) -> Shared:
         handle = Shared(value, self.large.keep(self.codec.value(value)))
-        weakref.finalize(handle, on_end, handle.id).atexit = False
+
+        def end() -> None:
+            on_end(handle_id)
+            self.large.used()
+
+        handle_id = handle.id
+        weakref.finalize(handle, end).atexit = False
         return handle
 
     def close(self) -> None:
