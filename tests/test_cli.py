@@ -189,8 +189,8 @@ def test_a_short_count_has_no_progress_bar_and_no_count_has_one_elsewhere(termin
     assert read_screen(ours) == ""
     assert done.stdout.startswith("d/a.txt lines: 1 characters: 4\ntotal ")
     make("d/large.txt", "")
-    os.truncate("d/large.txt", 2 << 30)
-    assert allcores("count", "d", "--binary", "-j1", environment={"ALLCORES_COUNT_KERNEL": "python"}).stderr == ""
+    os.truncate("d/large.txt", 200 << 20)
+    assert allcores("count", "d", "--binary", "-j1", "--encoding", "gb18030").stderr == ""
 
 
 def test_on_a_terminal_there_is_a_table(terminal: tuple[int, int]) -> None:
@@ -373,6 +373,23 @@ def test_the_result_and_earlier_ones_of_its_name_are_not_counted() -> None:
     assert sorted(os.listdir("d")) == ["a.txt", "result.txt"]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells where standard output goes")
+def test_the_file_that_the_shell_sends_the_output_to_is_not_counted() -> None:
+    make("d/a.txt")
+    for _ in range(2):
+        with open("d/result.txt", "w") as file:
+            assert allcores("count", "d", stdout=file.fileno()).returncode == 0
+        assert Path("d/result.txt").read_text().splitlines()[:2] == [
+            "d/a.txt lines: 1 characters: 4",
+            "total lines: 1 characters: 4 files: 1 failed: 0",
+        ]
+    with open("d/a.txt", "a") as file:
+        done = allcores("count", "d/a.txt", stdout=file.fileno())
+    assert done.returncode == 2
+    assert "is where standard output goes" in done.stderr
+    assert Path("d/a.txt").read_text() == "line\n"
+
+
 def test_a_new_result_has_the_permissions_that_the_umask_leaves_and_an_old_one_keeps_its_own() -> None:
     make("d/a.txt")
     allcores("count", "d", "-o", "result.csv", umask=0o027)
@@ -395,6 +412,26 @@ def test_a_result_that_does_not_fit_on_the_disk_leaves_the_old_one_alone() -> No
     assert done.stderr == "allcores count: cannot write result.csv: File too large\n"
     assert Path("result.csv").read_text() == "the old result\n"
     assert sorted(os.listdir()) == ["d", "result.csv"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.parametrize("files", [1, 3000])
+def test_output_that_does_not_fit_is_an_error_in_one_line(files: int) -> None:
+    for number in range(files):
+        make(f"d/{number}.txt")
+    with open("/dev/full", "w") as full:
+        done = allcores("count", "d", stdout=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == "allcores count: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_closed_standard_stream_does_not_end_the_count(stream: int) -> None:
+    make("d/a.txt")
+    make("d/bad.txt", b"\xff")
+    done = allcores("count", "d", "-o", "result.csv", preexec_fn=lambda: os.close(stream))
+    assert done.returncode == 1
+    assert Path("result.csv").read_text().splitlines()[1] == "d/a.txt,1,4,5,utf-8,,"
 
 
 @pytest.fixture(params=["without a name", "with a name"])

@@ -99,11 +99,19 @@ def test_a_list_of_paths_is_read_from_a_file_or_from_standard_input(option: list
 def test_an_empty_list_matches_nothing_and_one_with_missing_files_names_them() -> None:
     done = allcores("count", "--files-from", "-", stdin="")
     assert done.returncode == 1
-    assert "the list is empty" in done.stderr
+    assert done.stderr == "allcores count: the list of paths is empty\n"
     make("a.txt")
     done = allcores("count", "--files-from", "-", stdin="a.txt\ngone.txt\n")
     assert (done.returncode, done.stderr) == (1, "allcores count: gone.txt: no such file or directory\n")
     assert done.stdout.startswith("a.txt lines: 1 characters: 4\n")
+
+
+def test_an_empty_name_between_two_nuls_is_a_failure_and_an_empty_line_is_nothing() -> None:
+    make("a.txt")
+    done = allcores("count", "--files-from", "-", "-0", stdin=b"a.txt\0\0")
+    assert (done.returncode, done.stderr) == (1, 'allcores count: "": no such file or directory\n')
+    done = allcores("count", "--files-from", "-", stdin="\na.txt\n\n")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not shutil.which("find"), reason="there is no find here")
@@ -253,6 +261,18 @@ def test_formats_for_programs_have_standard_output_for_themselves(tree: None) ->
         "allcores count: d/f/binary.txt: left out as binary: it has a NUL near its start",
         "left out: files with other names: 2 (--all counts them)",
     ]
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_what_is_printed_for_programs_can_be_read_back_whatever_the_locale(format: str) -> None:
+    for name in NAMES:
+        make(b"d/" + name)
+    with open(f"out.{format}", "wb") as file:
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        command = [*COMMAND, "count", "d", "--format", format]
+        subprocess.run(command, stdout=file, env=environment, check=True, timeout=50)
+    expected = {b"d/" + name: 1 for name in NAMES}
+    assert read_back(format) == expected
 
 
 def test_the_format_of_a_file_can_be_told_apart_from_its_name(tree: None) -> None:

@@ -18,6 +18,8 @@ from io import TextIOWrapper
 
 from allcores import __version__
 
+from .jobs.standard_output import StandardOutputError, give_up_output, open_what_is_closed, writing_output
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
@@ -38,21 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     command = given[0] if given else ""
+    open_what_is_closed()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name must not end a program in ASCII
     try:
         with _ending_orderly():
             options = _parse(command, given)
             code: int = options.run(options)
-            sys.stdout.flush()
+            with writing_output():
+                sys.stdout.flush()
             return code
     except KeyboardInterrupt:
         sys.stderr.write(f"allcores {command}: interrupted\n")
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader has seen enough. Python would flush once more at exit, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
+        give_up_output()
         return 128 + _SIGPIPE
+    except StandardOutputError as error:
+        give_up_output()
+        sys.stderr.write(f"allcores {command}: {error}\n")
+        return 1
 
 
 def _parse(command: str, given: list[str]) -> argparse.Namespace:

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 
 from ..result_file import ResultFile, ResultFileError
+from ..standard_output import output_path, write_utf_8
 from .files import AUTO, Reading
-from .formats import CsvWriter, JsonLinesWriter, TableWriter, TextWriter, format_of
+from .formats import CsvWriter, JsonLinesWriter, TableWriter, TextWriter, format_of, quoted
 from .job import count_batches
 from .options import add_arguments
 from .report import Groups, Largest
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _ANY_NAME = ("*",)
+_FOR_PROGRAMS = ("csv", "jsonl")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,6 +58,8 @@ def _check(options: argparse.Namespace) -> None:
         usage_error("without -o, rows go to standard output; --format says how")
     if options.output is None and options.format == "parquet":
         usage_error("Parquet is written to a file: -o FILE.parquet")
+    if (output := output_path()) and any(_same_file(output, path) for path in options.paths):
+        usage_error(f"{output} is to be counted: it is where standard output goes")
 
 
 def _read_list(options: argparse.Namespace) -> list[str]:
@@ -68,7 +72,10 @@ def _read_list(options: argparse.Namespace) -> list[str]:
                 data = file.read()
     except OSError as error:
         usage_error(f"cannot read {options.files_from}: {error.strerror}")
-    return [os.fsdecode(path) for path in data.split(b"\0" if options.null else b"\n") if path]
+    if not options.null:
+        return [os.fsdecode(path) for path in data.split(b"\n") if path]
+    # Nobody writes an empty line between two NULs to be kind to the eye: an empty name there is one that got lost.
+    return [os.fsdecode(path) for path in data.removesuffix(b"\0").split(b"\0")] if data else []
 
 
 def _result_file(options: argparse.Namespace) -> ResultFile | None:
@@ -95,7 +102,7 @@ def _count(options: argparse.Namespace, output: ResultFile | None, screen: Scree
         hidden=options.hidden,
         gitignore=options.gitignore,
         follow=options.follow,
-        skip=output.paths if output else (),
+        skip=[*(output.paths if output else ()), *filter(None, (output_path(),))],
     )
     totals = Totals()
     report = _report(options)
@@ -121,7 +128,7 @@ def _count(options: argparse.Namespace, output: ResultFile | None, screen: Scree
     if output:
         output.commit()
         TextWriter(screen.write).total(totals)
-    _summarize(selection, time.perf_counter() - started, output, options.format)
+    _summarize(selection, time.perf_counter() - started, output, options.format, screen)
     return 1 if totals.failed else 0
 
 
@@ -137,6 +144,8 @@ def _writer(options: argparse.Namespace, output: ResultFile | None, screen: Scre
     guessed = options.encoding == AUTO
     if options.format is None:
         options.format = "table" if sys.stdout.isatty() else "text"
+    if output is None and options.format in _FOR_PROGRAMS:
+        write_utf_8()
     if options.format == "table":
         return TableWriter(write, guessed=guessed)
     if options.format == "csv":
@@ -155,23 +164,24 @@ def _writer(options: argparse.Namespace, output: ResultFile | None, screen: Scre
     return TextWriter(write, guessed=guessed, failures=output is not None)
 
 
-def _summarize(selection: Selection, seconds: float, output: ResultFile | None, format: str) -> None:
+def _summarize(selection: Selection, seconds: float, output: ResultFile | None, format: str, screen: Screen) -> None:
     # What programs read has standard output for itself.
-    for_programs = output is None and format in ("csv", "jsonl")
-    stream = sys.stderr if for_programs else sys.stdout
+    for_programs = output is None and format in _FOR_PROGRAMS
     if left_out := _left_out(selection):
-        stream.write(f"left out: {left_out}\n")
+        (sys.stderr.write if for_programs else screen.write)(f"left out: {left_out}\n")
     if not for_programs:
-        stream.write(f"time: {seconds:.3f} s\n")
+        screen.write(f"time: {seconds:.3f} s\n")
     if output:
-        stream.write(f"written: {output.path}\n")
+        screen.write(f"written: {output.path}\n")
 
 
 def _nothing_matched(selection: Selection) -> str:
     """What was looked for, what is there, and what might be typed next."""
     tally, include = selection.tally, selection.rules.include.patterns
-    where = ", ".join(selection.paths[:5]) + (", …" if len(selection.paths) > 5 else "")
-    lines = [f"no file matches {' or '.join(map(repr, include))} below {where or 'nothing: the list is empty'}"]
+    if not selection.paths:
+        return "the list of paths is empty"
+    where = ", ".join(map(quoted, selection.paths[:5])) + (", …" if len(selection.paths) > 5 else "")
+    lines = [f"no file matches {' or '.join(map(repr, include))} below {where}"]
     if endings := tally.unmatched_endings.most_common(5):
         there = [f"{count} {ending or 'without an ending'}" for ending, count in endings]
         more = tally.unmatched_endings.total() - sum(count for _, count in endings)

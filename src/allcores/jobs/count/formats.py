@@ -119,7 +119,7 @@ class TableWriter:
         self._is_grouped, self._guessed = True, False
         self._begin(name)
         for group in groups:
-            key = quoted(group.key) or "(none)"
+            key = quoted(group.key or "(none)")
             self._write(f"{group.lines:>13,}  {group.characters:>15,}  {group.files:>9,}  {key}\n")
 
     def total(self, totals: Totals) -> None:
@@ -236,8 +236,8 @@ def format_of(path: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A path, or a JSON string of it where it would break a line of text."""
-    if not re.search(_ODD, text):
+    """A path, or a JSON string of it where it would break a line of text, or not be seen."""
+    if text and not re.search(_ODD, text):
         return text
     import json
 

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+from ..standard_output import writing_output
 from .formats import quoted
 from .progress import Progress
 from .rows import BinaryFile, FileCount, Row
@@ -48,7 +49,8 @@ class Screen:
 
     def write(self, text: str) -> None:
         """Print on standard output."""
-        self._print(text, sys.stdout)
+        with writing_output():
+            self._print(text, sys.stdout)
 
     def tell(self, rows: Iterable[Row]) -> None:
         """Name on standard error the files that were not counted, and those of which there is something to say."""
@@ -60,7 +62,8 @@ class Screen:
             else:
                 lines.append(f"allcores count: {quoted(row.path)}: {row.note}\n")
         if lines:
-            sys.stdout.flush()  # what came first shows first
+            with writing_output():
+                sys.stdout.flush()  # what came first shows first
             self._print("".join(lines), sys.stderr)
             sys.stderr.flush()
 
