@@ -260,11 +260,11 @@ class SelectionThatIsInterrupted(Selection):
 
 
 @pytest.mark.parametrize("engine", ["processes", "threads", "serial"])
-@pytest.mark.parametrize("size", [5 * MIB, 1000 * MIB], ids=["shrinks", "grows"])
+@pytest.mark.parametrize("size", [5 * MIB, 400 * MIB], ids=["shrinks", "grows"])
 def test_a_huge_file_that_changes_while_it_is_counted_is_counted_as_it_is_then(
     tmp_path: Path, engine: str, size: int
 ) -> None:
-    path = make_sparse(tmp_path / "huge.txt", 600 * MIB)
+    path = make_sparse(tmp_path / "huge.txt", 300 * MIB)
     batches = count_batches(Selection([path]), make_reading(binary=True), engine=engine, processes=2)
     rows: list[Row] = []
     for number, batch in enumerate(batches):
@@ -277,14 +277,14 @@ def test_a_huge_file_that_changes_while_it_is_counted_is_counted_as_it_is_then(
             1,
             size,
             size,
-            note=f"it changed while it was read: {600 * MIB} bytes when it was opened, {size} read",
+            note=f"it changed while it was read: {300 * MIB} bytes when it was opened, {size} read",
         )
     ]
 
 
 def test_a_huge_file_that_is_replaced_while_it_is_counted_is_a_failure(tmp_path: Path) -> None:
-    path = make_sparse(tmp_path / "huge.txt", 600 * MIB)
-    other = make_sparse(tmp_path / "other", 600 * MIB)
+    path = make_sparse(tmp_path / "huge.txt", 300 * MIB)
+    other = make_sparse(tmp_path / "other", 300 * MIB)
     batches = count_batches(Selection([path]), make_reading(binary=True), engine="serial")
     rows: list[Row] = []
     for number, batch in enumerate(batches):
@@ -330,7 +330,7 @@ def test_workers_of_the_kind_asked_for_are_recruited_for_work_that_takes_long(tm
 
 
 def test_a_pool_can_be_used_again_after_a_count_was_given_up(tmp_path: Path, pool: Pool) -> None:
-    paths = [make_sparse(tmp_path / f"{number}.txt", 33 * MIB) for number in range(20)]
+    paths = [make_sparse(tmp_path / f"{number}.txt", 33 * MIB) for number in range(6)]
     rows = count_paths(paths, binary=True, pool=pool)
     assert next(rows).path == min(paths)
     rows.close()

@@ -158,6 +158,8 @@ class _Walk:
                 yield FileFailure(os.path.join(folder.path, ".gitignore"), reason)
                 ignore = folder.above or IgnoreRules([])
         folders: dict[str, _Folder] = {}
+        if self._rules.follow:  # what has several names goes by its own rather than a link's, or by the first
+            others.sort(key=lambda entry: (entry.is_symlink(), os.fsencode(f"{entry.name}/")))
         for entry in others:
             try:
                 self._sort_out(entry, folder, ignore, files, folders)
