@@ -1,7 +1,12 @@
-"""Who does the tasks: the calling thread, or a pool's workers."""
+"""Who does the tasks: the calling thread, threads of its own, or a pool's workers.
+
+A pool of threads would do what threads of its own do, and more: none of which is needed here, and importing it
+takes as long as counting 200 MB.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from functools import partial
 
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
     from allcores.pool import Pool
     from allcores.results import AsyncResult
 
-__all__ = ["Alone", "Crew", "OnPool"]
+__all__ = ["Alone", "Crew", "OnPool", "OnThreads"]
 
 # Tasks that a worker finds waiting when it has done one.
 _TASKS_AHEAD = 3
@@ -65,7 +70,78 @@ class Alone(Crew):
         return self._following is None
 
 
-class OnPool(Crew):
+class _Workers(Crew):
+    """Several tasks at a time; each ends with its result, or the error instead, in `_ended`."""
+
+    def __init__(self, workers: int) -> None:
+        from queue import SimpleQueue
+
+        self._room = workers * (1 + _TASKS_AHEAD)
+        self._running: dict[Task, AsyncResult | None] = {}
+        self._ended: SimpleQueue[tuple[Task, Any, BaseException | None]] = SimpleQueue()
+
+    def has_room(self) -> bool:
+        return len(self._running) < self._room
+
+    def submit(self, task: Task) -> None:
+        self._running[task] = self._begin(task)
+
+    def _begin(self, task: Task) -> AsyncResult | None:
+        raise NotImplementedError
+
+    def collect(self) -> Iterable[Task]:
+        task, result, error = self._ended.get()
+        del self._running[task]
+        if error is None:
+            return task.finish(result)
+        if isinstance(error, _ends_of_a_task()):
+            return task.lose(f"not counted: {str(error).partition(chr(10))[0] or type(error).__name__}")
+        raise error
+
+    def is_idle(self) -> bool:
+        return not self._running
+
+
+class OnThreads(_Workers):
+    """Threads do them, in code that lets go of the interpreter's lock.
+
+    Args:
+        workers: how many.
+    """
+
+    def __init__(self, workers: int) -> None:
+        from queue import SimpleQueue
+
+        super().__init__(workers)
+        self._is_over = False
+        self._waiting: SimpleQueue[Task | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"allcores-count-{number}", daemon=True)
+            for number in range(1, workers + 1)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _begin(self, task: Task) -> None:
+        self._waiting.put(task)
+
+    def _work(self) -> None:
+        while (task := self._waiting.get()) and not self._is_over:
+            try:
+                self._ended.put((task, task.function(*task.arguments), None))
+            except BaseException as error:
+                self._ended.put((task, None, error))
+
+    def dismiss(self, *, done: bool) -> None:
+        self._is_over = True
+        for _ in self._threads:
+            self._waiting.put(None)
+        if done:  # or else a task may be waiting for a disk that does not answer
+            for thread in self._threads:
+                thread.join()
+
+
+class OnPool(_Workers):
     """A pool's workers do them.
 
     Args:
@@ -75,20 +151,13 @@ class OnPool(Crew):
     """
 
     def __init__(self, pool: Pool, workers: int, *, owned: bool) -> None:
-        from queue import SimpleQueue
-
+        super().__init__(workers)
         self._pool = pool
         self._owned = owned
-        self._room = workers * (1 + _TASKS_AHEAD)
-        self._running: dict[Task, AsyncResult] = {}
-        self._ended: SimpleQueue[tuple[Task, Any, BaseException | None]] = SimpleQueue()
 
-    def has_room(self) -> bool:
-        return len(self._running) < self._room
-
-    def submit(self, task: Task) -> None:
+    def _begin(self, task: Task) -> AsyncResult:
         # The callbacks are called in a thread of the pool's; what they bring is dealt with in `collect`.
-        self._running[task] = self._pool.apply_async(
+        return self._pool.apply_async(
             task.function, task.arguments, {}, partial(self._end, task), partial(self._fail, task)
         )
 
@@ -98,18 +167,6 @@ class OnPool(Crew):
     def _fail(self, task: Task, error: BaseException) -> None:
         self._ended.put((task, None, error))
 
-    def collect(self) -> Iterable[Task]:
-        task, result, error = self._ended.get()
-        del self._running[task]
-        if error is None:
-            return task.finish(result)
-        if isinstance(error, _ends_of_a_task()):
-            return task.lose(f"not counted: {str(error).partition(chr(10))[0]}")
-        raise error
-
-    def is_idle(self) -> bool:
-        return not self._running
-
     def dismiss(self, *, done: bool) -> None:
         if self._owned and done:
             self._pool.close()
@@ -118,6 +175,7 @@ class OnPool(Crew):
             self._pool.terminate()
         else:
             for result in self._running.values():
+                assert result is not None
                 result.cancel()
 
 

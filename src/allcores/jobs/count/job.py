@@ -1,13 +1,13 @@
 """The job: select, tie into bundles, have them counted, give out rows in order.
 
-    Selection -> tie_bundles -> Flow -> Crew (this thread, or a pool's workers)
+    Selection -> tie_bundles -> Flow -> Crew (this thread, threads, or a pool's workers)
                                      <- results
                   rows in order <-
 
 The calling thread selects and keeps the accounts while workers count. It begins alone: most counts are done
-before any worker could have started. When it has gone on for a while, or has met much to do, it makes a pool. The
+before any worker could have started. When it has gone on for a while, or has met much to do, it gets workers. The
 native kernel lets go of the interpreter's lock, so threads do, which start at once; what Python itself must
-decode goes to processes.
+decode goes to a pool's processes.
 
 Rows are the same for any number of workers of any kind. A worker that dies (killed for want of memory, say)
 costs the files of its task, which become failures; the rest is counted.
@@ -24,7 +24,7 @@ from importlib import import_module
 from allcores.cpu import cpu_count
 
 from .bundles import tie_bundles
-from .crew import Alone, Crew, OnPool
+from .crew import Alone, Crew, OnPool, OnThreads
 from .decoding import UTF_8
 from .files import PLAIN_READING, Reading, make_reading
 from .flow import Flow
@@ -42,9 +42,9 @@ __all__ = ["ENGINES", "count_batches", "count_paths", "count_selection"]
 ENGINES = ("threads", "processes", "serial")
 
 # How long to go on alone, in seconds: processes take as long to start, threads start at once.
-_SECONDS_ALONE = {"threads": 0.01, "processes": 0.1}
+_SECONDS_ALONE = {"threads": 0.005, "processes": 0.1}
 # As many bytes of large files are worth workers at once: they would take longer than that.
-_LARGE_BYTES_ALONE = {"threads": 64 * 1024 * 1024, "processes": 128 * 1024 * 1024}
+_LARGE_BYTES_ALONE = {"threads": 32 * 1024 * 1024, "processes": 128 * 1024 * 1024}
 # Remote files keep a thread waiting rather than a core busy.
 _REMOTE_THREADS = 8
 
@@ -184,10 +184,12 @@ class _Recruiting:
         if self._importing is None:
             if time.monotonic() < self._start and large_bytes < _LARGE_BYTES_ALONE[self._engine]:
                 return None
+            if self._engine == "threads":
+                return OnThreads(self._workers)
             self._importing = threading.Thread(target=import_module, args=("allcores.pool",), daemon=True)
             self._importing.start()
         if self._importing.is_alive():
             return None
         from allcores.pool import Pool
 
-        return OnPool(Pool(self._workers, engine=self._engine), self._workers, owned=True)
+        return OnPool(Pool(self._workers), self._workers, owned=True)
