@@ -8,7 +8,7 @@ import sysconfig
 import threading
 import time
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,13 @@ from allcores.jobs.count import (
     count_file,
     count_paths,
     count_selection,
+    job,
     make_reading,
 )
+from allcores.jobs.count.crew import Crew, OnThreads
 from allcores.jobs.count.flow import Flow
 from allcores.jobs.count.progress import Progress
+from allcores.jobs.count.tasks import Task
 from allcores.jobs.count.walk import Run
 from count_corpus import Corpus
 from count_expectations import BROKEN_PIECES, counts_of_bytes, counts_of_file, files_below, first_fault
@@ -53,6 +56,10 @@ def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     """A pool of two, of each kind in turn."""
     with Pool(2, engine=request.param) as pool:
         yield pool
+
+
+def threads_of_counts() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("allcores-count-")]
 
 
 def make_sparse(path: Path, size: int) -> str:
@@ -120,11 +127,13 @@ def test_every_corner_is_counted_or_named_as_it_should_be(corpus: Corpus, pool: 
     assert sum(left_out.values()) == len(corpus.objects)
 
 
-def test_without_a_pool_the_rows_are_the_same(corpus: Corpus) -> None:
+def test_without_a_pool_the_rows_are_the_same(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = list(count_paths([corpus.root], processes=1))
     assert {row.path: summary(row) for row in rows} == corpus.expected
+    monkeypatch.setattr(job, "_SECONDS_ALONE", {"threads": 0, "processes": 0})
     for engine in ("processes", "threads", "serial"):
         assert list(count_paths([corpus.root], processes=2, engine=engine)) == rows
+    assert not threads_of_counts()
 
 
 def test_what_is_wrong_with_a_file_is_said_as_the_decoder_says_it(corpus: Corpus) -> None:
@@ -319,7 +328,7 @@ def test_workers_of_the_kind_asked_for_are_recruited_for_work_that_takes_long(tm
     templates = {child.pid for child in psutil.Process().children(recursive=True)}  # of earlier tests
     seen = set()
     while next(batches) == [] and time.monotonic() < started + (0.3 if engine == "serial" else 20):
-        if any(thread.name.startswith("allcores-") and thread.name[-2:] == "-1" for thread in threading.enumerate()):
+        if threads_of_counts():
             seen.add("threads")
         if {child.pid for child in psutil.Process().children(recursive=True)} - templates:
             seen.add("processes")
@@ -376,6 +385,50 @@ def test_workers_that_are_killed_cost_the_file_they_count_and_the_rest_is_counte
     assert [type(row) for row in rows] == [FileCount, FileFailure, FileCount]
     assert isinstance(rows[1], FileFailure)
     assert rows[1].reason.startswith("not counted: the worker (pid ")
+
+
+def do(crew: Crew, functions: list[Callable[[], Any]]) -> list[Any]:
+    """Have them called; gives each one's result, or the reason for which there is none."""
+    ends: list[Any] = []
+
+    def note(end: Any) -> tuple[Task, ...]:
+        ends.append(end)
+        return ()
+
+    for function in functions:
+        crew.submit(Task(function, (), note, note))
+    while not crew.is_idle():
+        assert list(crew.collect()) == []
+    return ends
+
+
+def test_a_thread_without_memory_costs_its_task_and_any_other_error_is_the_callers() -> None:
+    crew = OnThreads(1)
+    assert do(crew, [lambda: 1, lambda: bytes(1 << 62), lambda: 2]) == [1, "not counted: MemoryError", 2]
+    with pytest.raises(ZeroDivisionError):
+        do(crew, [lambda: 1 // 0])
+    assert do(crew, [lambda: 3]) == [3]
+    crew.dismiss(done=True)
+    assert not threads_of_counts()
+
+
+def test_threads_that_are_given_up_end_after_the_task_at_hand() -> None:
+    crew = OnThreads(1)
+    began, may_end, done = threading.Event(), threading.Event(), []
+
+    def wait() -> None:
+        began.set()
+        may_end.wait(20)
+
+    for function in (wait, lambda: done.append(1)):
+        crew.submit(Task(function, (), lambda _: (), lambda _: ()))
+    assert began.wait(20)
+    (thread,) = threads_of_counts()
+    crew.dismiss(done=False)
+    may_end.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert done == []
 
 
 def test_progress_tells_files_and_bytes(tmp_path: Path) -> None:
