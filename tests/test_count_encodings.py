@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -142,8 +143,9 @@ def test_utf_16_without_its_mark_is_a_failure_that_says_so(tmp_path: Path) -> No
 
 
 def test_wide_text_taken_for_utf_8_is_binary_and_its_mark_is_mentioned(tmp_path: Path) -> None:
-    for encoding in ("utf-16", "utf-32"):
+    for encoding, size in (("utf-16", 12), ("utf-32", 24), ("utf-16", 40 << 20)):
         path = write(tmp_path / "a.txt", "text\n".encode(encoding))
+        os.truncate(path, size)
         (row,) = count_paths([path])
         assert isinstance(row, BinaryFile)
         assert "UTF-16 or UTF-32 by its byte-order mark" in row.reason

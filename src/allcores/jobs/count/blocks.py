@@ -23,7 +23,7 @@ if TYPE_CHECKING:
             """What was counted."""
 
 
-__all__ = ["BYTES_OF_A_VERDICT", "NO_LIMIT", "ReadInto", "count_blocks"]
+__all__ = ["BYTES_OF_A_VERDICT", "NO_LIMIT", "ReadInto", "count_blocks", "verdict_on_front"]
 
 ReadInto = Callable[[memoryview], int]
 """Fills the front of a view and returns the number of bytes, 0 at the end."""
@@ -33,6 +33,11 @@ NO_LIMIT = 1 << 62
 # As many first bytes as git looks through for a NUL; native/reading.c has the same.
 BYTES_OF_A_VERDICT = 8000
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+
+
+def verdict_on_front(front: bytes | bytearray) -> Outcome | None:
+    """`BINARY` if there is a NUL among a file's first bytes, of which there are to be `BYTES_OF_A_VERDICT` at most."""
+    return (BINARY, int(front.startswith(_WIDE_MARKS)), 0, 0, 0, 0) if 0 in front else None
 
 
 def count_blocks(
@@ -60,8 +65,8 @@ def count_blocks(
     while limit > 0 and (got := read_into(view[kept : kept + limit])):
         limit -= got
         filled = kept + got
-        if look_for_nul and buffer.find(0, 0, min(filled, BYTES_OF_A_VERDICT)) >= 0:
-            return BINARY, int(buffer.startswith(_WIDE_MARKS, 0, filled)), 0, 0, 0, 0
+        if look_for_nul and (binary := verdict_on_front(buffer[: min(filled, BYTES_OF_A_VERDICT)])):
+            return binary
         look_for_nul = False
         used = counter.feed(buffer, filled)
         if used < 0:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from .blocks import BYTES_OF_A_VERDICT, NO_LIMIT
+from .blocks import BYTES_OF_A_VERDICT, NO_LIMIT, verdict_on_front
 from .files import Reading
 from .opening import open_regular, system_reason
-from .outcomes import BINARY, COUNTED, UNCHANGED, Outcome
+from .outcomes import COUNTED, UNCHANGED, Outcome
 from .progress import Progress
 from .tasks import Task, count_slice
 
@@ -66,8 +66,9 @@ class SplitFile:
             status = os.fstat(descriptor)
             self._size = status.st_size
             identity = status.st_dev, status.st_ino
-            if self._reading.looks_for_nul and b"\0" in os.pread(descriptor, BYTES_OF_A_VERDICT, 0):
-                yield from self._finish((BINARY, 0, 0, 0, 0, 0))
+            front = os.pread(descriptor, BYTES_OF_A_VERDICT, 0) if self._reading.looks_for_nul else b""
+            if binary := verdict_on_front(front):
+                yield from self._finish(binary)
                 return
             for piece in cut(descriptor, status.st_size):
                 if self._is_spoiled:
