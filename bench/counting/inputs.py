@@ -1,6 +1,5 @@
 """The texts that are counted: the same for every program and round, made when they are needed."""
 
-import os
 import pathlib
 import random
 import sysconfig
@@ -77,8 +76,3 @@ def _whole_lines(text):
 def lines_in(folder):
     """How many lines there are: every one has its end."""
     return sum(path.read_bytes().count(b"\n") for path in folder.rglob("*.txt"))
-
-
-def size_of(folder):
-    """How many bytes."""
-    return sum(os.path.getsize(path) for path in folder.rglob("*.txt"))
