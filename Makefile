@@ -36,7 +36,7 @@ demo: $(VENV)/.run ## count the lines of Python's own sources, one after the oth
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test ## the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 # they wait more than they calculate
 
 test-all: ## the test suite on every CPython 3.10 to 3.14 found here
 	PYTHON=$(PYTHON) ./tests/on_every_python.sh

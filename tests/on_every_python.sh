@@ -45,7 +45,7 @@ set_up() {
         rm -rf "$venv"
         "$python" -m venv "$venv" || return 1
     fi
-    if [ ! -e "$venv/.test" ] || [ pyproject.toml -nt "$venv/.test" ]; then
+    if [ ! -e "$venv/.test" ] || [ pyproject.toml -nt "$venv/.test" ] || [ setup.py -nt "$venv/.test" ]; then
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e '.[test]' || return 1
         touch "$venv/.test"
     fi
@@ -66,7 +66,7 @@ for version in $VERSIONS; do
     if ! set_up "$python" "$venv"; then
         result="could not be set up"
         failed=$((failed + 1))
-    elif "$venv/bin/python" -m pytest "$@"; then
+    elif "$venv/bin/python" -m pytest --numprocesses 2 "$@"; then
         result=passed
     else
         result="FAILED (pytest's exit code $?)"
