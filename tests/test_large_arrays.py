@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,7 +25,8 @@ from hypothesis import strategies as st
 import array_tasks as tasks
 from allcores import Pool, WorkerDied
 from allcores.engine import segments as making
-from allcores.engine.parcels import LEAST, Parcel, dump, same_content
+from allcores.engine.out_of_band import OutOfBand
+from allcores.engine.parcels import LEAST, PRIVATE, Parcel, dump, same_content
 from allcores.engine.segments import Segments
 from allcores.lanes import large
 from array_tasks import MANY, numbers
@@ -478,3 +481,21 @@ def test_a_parcel_is_told_from_one_that_differs_in_a_byte(size: int, place: int)
     assert same_content(known, parcel(bytearray(data)))
     assert not same_content(known, parcel(changed))
     segments.close()
+
+
+def test_what_is_for_one_reader_alone_is_taken_for_nothing_else() -> None:
+    """Whatever order it is opened in: a task's arguments, and a shared object that was sent with them."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    passing, lasting = Segments(), Segments(kept=False)
+    sender, receiver = OutOfBand(ours, passing), OutOfBand(its, Segments())
+    wires = []
+    for maker, letter in ((passing, b"a"), (lasting, b"b")):
+        parcel = Parcel([pickle.dumps(letter * LEAST)], [], [])
+        parcel.settle(maker.place)
+        wires.append(sender.pack(parcel, PRIVATE))
+    assert [receiver.open(wire)()[:1] for wire in reversed(wires)] == [b"b", b"a"]
+    del parcel
+    for end in (sender, receiver):
+        end.close()
+    for maker in (passing, lasting):
+        maker.close()

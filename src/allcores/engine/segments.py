@@ -43,6 +43,9 @@ LENT_SEGMENTS = 64
 #: A segment is used for anything that fills at least this part of it.
 _FIT = 2
 
+#: No two segments of a process have one number, whoever has made them: a reader knows them by nothing else.
+_numbers = itertools.count(1)
+
 
 def anonymous_file(size: int) -> int:
     """A descriptor of `size` bytes of memory that no path leads to.
@@ -194,7 +197,6 @@ class Segments:
     def __init__(self, kept: bool = True) -> None:
         self._kept = kept
         self._lock = threading.RLock()  # a signal handler may come at any moment
-        self._numbers = itertools.count(1)
         self._idle: list[Segment] = []
         self._returned: deque[Segment] = deque()  # idle as well, and not yet in the list
         self._lent: dict[int, Segment] = {}  # by number
@@ -225,7 +227,7 @@ class Segments:
         with self._lock:
             segment = self._take(size)
         if segment is None:
-            segment = Segment(next(self._numbers), -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
+            segment = Segment(next(_numbers), -(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
             self.open.add(segment.id)
         self._lent[segment.id] = segment
         try:
