@@ -13,7 +13,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # What an installation is made of, beside the modules, which are used where they stand.
-SOURCES := pyproject.toml setup.py $(wildcard src/allcores/jobs/count/native/*)
+SOURCES := pyproject.toml setup.py $(wildcard src/allcores/jobs/count/native/* src/allcores/sync/*.c)
 
 # Stamps, so that a set-up happens once and again only when the requirements or the native kernel change.
 $(VENV)/.run: $(BIN)/python $(SOURCES)

@@ -16,7 +16,7 @@ import pytest
 
 import allcores
 from allcores import Event, Lock, LockRecovered, RLock
-from allcores.sync import keeper
+from allcores.sync import keeper, ordinary
 from allcores.sync.claims import Kind
 from sync_agents import SOON, Agent, agents, in_thread
 
@@ -24,6 +24,15 @@ pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*use 
 
 BOTH = pytest.mark.parametrize("make", [Lock, RLock])
 Make = Callable[[], Any]
+
+
+@pytest.fixture(autouse=True, params=["compiled", "in Python"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks are made in each of the ways there are, in forked agents as well."""
+    if request.param == "in Python":
+        monkeypatch.setattr(ordinary, "_mutex", None)
+    elif ordinary._mutex is None:
+        pytest.skip("there was no compiler")
 
 
 def outcome(function: Callable[[], Any]) -> Any:
@@ -102,7 +111,7 @@ class SlowAcquire:
         self._keeper = lock._core.keeper
 
     def begin(self) -> None:
-        claim, _, _ = self._keeper.enlist()
+        claim = self._keeper.enlist().release
         claim()
 
     def end(self) -> bool:

@@ -317,6 +317,32 @@ def test_what_a_fork_collects_was_its_parents() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_processes_with_compiled_locks_and_without_may_share_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, counter = Lock(), allcores.Value("i", 0, lock=False)
+    assert counter is not None
+
+    def add(times: int) -> str:
+        from allcores.sync import ordinary
+
+        for _ in range(times):
+            with lock:
+                counter.value += 1
+        return "compiled" if ordinary._mutex else "in Python"
+
+    processes = []
+    for choice in ("", "python"):
+        monkeypatch.setenv("ALLCORES_LOCKS", choice)
+        processes += [Process(target=add, args=(3000,), context="spawn") for _ in range(2)]
+        for process in processes[-2:]:
+            process.start()
+    kinds = [process.result(SOON) for process in processes]
+    for process in processes:
+        process.join()
+        process.close()
+    assert counter.value == 12_000
+    assert kinds[2:] == ["in Python"] * 2
+
+
 def test_threads_and_processes_use_one_lock_at_once(tmp_path: Any) -> None:
     path = tmp_path / "number"
     path.write_text("0")

@@ -1,6 +1,6 @@
 """How a lock is waited for, and taken over when its holder has died.
 
-A lock is a semaphore with the value 1 (free) or 0 (held), and nothing else decides who has it: what `lock.py` does
+A lock is a semaphore with the value 1 (free) or 0 (held), and nothing else decides who has it: what `ordinary.py` does
 in the ordinary case is one atomic operation of the C library. But a semaphore does not know who has taken it. So
 each process that uses a lock has a slot for it (see `memory`), with a *count of claims*: it counts up before it
 tries the lock, and down once it has given it back, or has failed to get it:
@@ -46,14 +46,15 @@ from allcores.engine.barrier import barrier
 from allcores.errors import LockRecovered
 from allcores.sync.claims import Kind
 from allcores.sync.memory import Slab
-from allcores.sync.native import RECURSIVE, SEMAPHORE, fence, post
+from allcores.sync.native import SEMAPHORE, fence, init_semaphore, post
+from allcores.sync.ordinary import make_mutex
 from allcores.sync.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["SLICE", "LockKeeper", "NotEnlisted"]
+__all__ = ["SLICE", "LockKeeper"]
 
 #: Seconds that a waiter sleeps at most before it looks whether the holder lives. With a pidfd a look costs 2 µs.
 SLICE = 0.005
@@ -66,10 +67,6 @@ _SPINS = 100
 _LOOK_PAUSE = 0.001
 
 _RINGS = _CLAIMS = 1 << 20
-
-
-class NotEnlisted(Exception):
-    """This process has no slot for the lock yet."""
 
 
 class LockKeeper:
@@ -95,7 +92,9 @@ class LockKeeper:
         self.slab = record.slab
         self.record = record
         self.is_recursive = is_recursive
-        self.semaphore = record.semaphore(0, 1 if is_new else None, RECURSIVE if is_recursive else SEMAPHORE, 1)
+        if is_new:
+            init_semaphore(record.address, 1)
+        self.semaphore = make_mutex(record.address, record.slab.address + record.byte, is_recursive)
         self.flags = record.word
         self.is_quiet = False
         self._claim = record.claim(Kind.LOCK)
@@ -118,11 +117,11 @@ class LockKeeper:
             self.slab.words[self._slot] = 0
             self.slab.free.append(self._slot)
 
-    def enlist(self) -> tuple[Callable[[], None], Callable[[bool], bool], Callable[[], bool]]:
+    def enlist(self) -> Any:
         """Have a slot for the lock.
 
         Returns:
-            What claims the lock, what takes a claim away, and what tells whether there is none.
+            The `SemLock` that counts this process's claims.
         """
         if not self._slot:
             slab = self.slab
@@ -134,16 +133,12 @@ class LockKeeper:
                 slab.free.append(slot)
             else:
                 self._slot, self._claims, self._pid = slot, claims, os.getpid()
-        return self._claims.release, self._claims.acquire, self._claims._is_zero
+        return self._claims
 
-    @staticmethod
-    def not_enlisted(*_: object) -> Any:
-        """Stands for what `enlist` returns.
-
-        Raises:
-            NotEnlisted: always.
-        """
-        raise NotEnlisted
+    @property
+    def claims_address(self) -> int:
+        """Where the claims are counted, once there is a slot."""
+        return self.slab.count_address(self._slot)
 
     # Acquiring
 

@@ -1,15 +1,14 @@
 """`Lock` and `RLock`: those of `multiprocessing`, which outlive their holders.
 
-What is here is the ordinary case, and each line of it is paid for by every use. How it holds together, and what
-happens otherwise, is told in `keeper`.
+What is done in the ordinary case is in `ordinary`. How it holds together, and what happens otherwise, in `keeper`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 
-from allcores.sync.keeper import LockKeeper, NotEnlisted
+from allcores.sync.keeper import LockKeeper
+from allcores.sync.ordinary import ordinary_ways
 from allcores.sync.records import Record, core_of, new_record
 from allcores.sync.travel import Shared
 
@@ -32,122 +31,11 @@ class _Core:
 
     def __init__(self, record: Record, is_recursive: bool, is_new: bool) -> None:
         self.keeper = LockKeeper(record, is_recursive, is_new)
-        make = _recursive if is_recursive else _plain
-        self.acquire, self.release, self._forget = make(self.keeper)
+        self.acquire, self.release, self._forget = ordinary_ways(self.keeper)
 
     def forked(self) -> None:
         self._forget()
         self.keeper.forked()
-
-
-# Closures, since what they capture is at hand sooner than attributes.
-
-_Paths = tuple[Callable[..., bool], Callable[[], None], Callable[[], None]]
-
-
-def _plain(keeper: LockKeeper) -> _Paths:
-    take, post = keeper.semaphore.acquire, keeper.semaphore.release
-    words, flags = keeper.slab.words, keeper.flags
-    claim: Callable[[], None] = keeper.not_enlisted
-    unclaim: Callable[[bool], bool] = keeper.not_enlisted
-    is_unclaimed: Callable[[], bool] = keeper.not_enlisted
-    held = False  # whether this process holds the lock, and has not adopted it
-
-    def acquire(block: bool = True, timeout: float | None = None) -> bool:
-        nonlocal claim, unclaim, is_unclaimed, held
-        try:
-            claim()
-            if take(False):
-                held = True
-                return True
-        except NotEnlisted:
-            pass
-        except BaseException:
-            keeper.give_up()
-            raise
-        else:
-            unclaim(False)
-            is_got = keeper.acquire(block, timeout)
-            if is_got:
-                held = not keeper.is_adopted
-            return is_got
-        claim, unclaim, is_unclaimed = keeper.enlist()
-        return acquire(block, timeout)
-
-    def release() -> None:
-        nonlocal held
-        if not held or is_unclaimed():  # it is not ours; or was, and somebody else has released it
-            held = False
-            keeper.release()
-            return
-        held = False
-        try:
-            post()
-        finally:
-            if words[flags]:
-                keeper.see_to_flags()
-            unclaim(False)
-
-    def forget() -> None:
-        nonlocal claim, unclaim, is_unclaimed, held
-        claim = unclaim = is_unclaimed = keeper.not_enlisted
-        held = False
-
-    return acquire, release, forget
-
-
-def _recursive(keeper: LockKeeper) -> _Paths:
-    take, post = keeper.semaphore.acquire, keeper.semaphore.release
-    is_mine, count = keeper.semaphore._is_mine, keeper.semaphore._count
-    words, flags = keeper.slab.words, keeper.flags
-    claim: Callable[[], None] = keeper.not_enlisted
-    unclaim: Callable[[bool], bool] = keeper.not_enlisted
-    held = False
-
-    def acquire(block: bool = True, timeout: float | None = None) -> bool:
-        nonlocal claim, unclaim, held
-        if held and is_mine():
-            return take(False)  # type: ignore[no-any-return]
-        try:
-            claim()
-            if take(False):
-                held = True
-                return True
-        except NotEnlisted:
-            pass
-        except BaseException:
-            keeper.give_up()
-            raise
-        else:
-            unclaim(False)
-            is_got = keeper.acquire(block, timeout)
-            if is_got:
-                held = not keeper.is_adopted
-            return is_got
-        claim, unclaim, _ = keeper.enlist()
-        return acquire(block, timeout)
-
-    def release() -> None:
-        nonlocal held
-        if not held or not is_mine():
-            keeper.release()
-        elif count() > 1:
-            post()
-        else:
-            held = False
-            try:
-                post()
-            finally:
-                if words[flags]:
-                    keeper.see_to_flags()
-                unclaim(False)
-
-    def forget() -> None:
-        nonlocal claim, unclaim, held
-        claim = unclaim = keeper.not_enlisted
-        held = False
-
-    return acquire, release, forget
 
 
 class _Mutex(Shared):

@@ -179,7 +179,7 @@ class Slab:
         for slot in range(first, first + CHUNK):
             self.words[slot] = 0
             init_semaphore(self._bell_address(slot), 0)
-            init_semaphore(self._count_address(slot), 0)
+            init_semaphore(self.count_address(slot), 0)
         owner = _FIRST_OWNER + 2 * number
         longs[owner + 1] = me[1]
         longs[owner] = me[0]  # last: this makes it ours
@@ -250,14 +250,15 @@ class Slab:
     # Counts: another one for each slot, which says how often its claim is meant. Not the bell, since a ring that comes
     # late, for who has had the slot before, would count.
 
-    def _count_address(self, slot: int) -> int:
+    def count_address(self, slot: int) -> int:
+        """Where that one is."""
         return self.address + _COUNTS + SEMAPHORE_SIZE * (slot - _FIRST_SLOT)
 
     def count(self, slot: int) -> Any:
         """The `SemLock` that counts for a slot; 0 while nobody uses it."""
         count = self._counts.get(slot)
         if count is None:
-            count = self._counts[slot] = counting(self._count_address(slot), SEMAPHORE, 1 << 20)
+            count = self._counts[slot] = counting(self.count_address(slot), SEMAPHORE, 1 << 20)
         return count
 
     # Processes
