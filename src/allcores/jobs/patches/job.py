@@ -1,0 +1,245 @@
+"""The job: plan, allocate, let workers cut and write, settle what headers did not keep, finish, commit.
+
+    Sources -> make_plan -> Output.create -> Pool.imap(Work) -> records -> settle -> trim -> manifest -> commit
+    (headers)               (sparse)         (workers write)    (journal)  (mostly nothing to do)
+
+The parent sees no patch: workers write them where the plan says, and report a few bytes for each image. Images come
+out in the order of the plan, whatever the order in which workers finish. A worker that dies costs the image that it
+was cutting: its bundle is cut again, image by image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+
+from .journal import Journal, Record
+from .outputs import make_output
+from .outputs.base import OutputError, Share
+from .outputs.rows import RowOutput
+from .plan import Plan, PlannedImage
+from .settings import JOURNAL, Settings
+from .settle import is_settled, settle
+from .summary import Failure, Summary
+from .work import Work
+from .workers import cut_bundles, is_death
+
+__all__ = ["ImageError", "Job", "NoPatches"]
+
+# Some milliseconds of work: enough that handing out tasks costs nothing, little enough to share them out evenly.
+_BUNDLE_BYTES = 4 << 20
+# How many patches an archive has, unless told otherwise; its last image may bring some more.
+_SHARD_PATCHES = 10_000
+_PATIENCE = 5.0  # seconds that a stopped thread may take to finish its block
+
+
+class ImageError(Exception):
+    """An image cannot be cut, and the run was to stop at the first one."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.path, failure.reason)
+        self.failure = failure
+
+    def __str__(self) -> str:
+        return f"{self.failure.path}: {self.failure.reason}"
+
+
+class NoPatches(Exception):
+    """There is not one patch, so nothing was written. The summary tells what there was instead."""
+
+    def __init__(self, reason: str, summary: Summary) -> None:
+        super().__init__(reason)
+        self.summary = summary
+
+
+class Job:
+    """One run.
+
+    Args:
+        plan: what there is to cut.
+        settings: where to, and how.
+        summary: to be completed.
+        on_image: called with each image's share of the promised patches when it is through, and with the failure, if it
+            is one; in the order of the images.
+
+    Raises:
+        OutputError: the target cannot be written, or must not be replaced.
+    """
+
+    def __init__(
+        self, plan: Plan, settings: Settings, summary: Summary, on_image: Callable[[int, Failure | None], None]
+    ) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.summary = summary
+        self._on_image = on_image
+        self._output = make_output(settings.target, settings.format, plan.recipe, settings.chunk)
+        self._output.check()
+        self._work = Work(plan.recipe, self._output)
+        self._bundles = list(plan.bundles(self._bundle_patches()))
+
+    def run(self) -> Summary:
+        """Make the output.
+
+        Raises:
+            OutputError: it cannot be written.
+            ImageError: an image cannot be cut, and the run was to stop then.
+            NoPatches: there is no patch.
+        """
+        target = os.path.realpath(self.settings.target)
+        digest = self.plan.digest(self.settings.format, self.settings.chunk, self._bundle_patches())
+        journal = Journal(target + JOURNAL, digest)
+        is_kept = self.settings.resume
+        try:
+            self._begin(journal)
+            self._make(journal)
+            is_kept = False
+        except (ImageError, NoPatches):
+            is_kept = False
+            raise
+        except OSError as error:
+            raise OutputError.of(self.settings.target, error) from error
+        finally:
+            self._work.stop(_PATIENCE)
+            if not is_kept:
+                self._output.discard()
+            journal.close(remove=not is_kept)
+        return self.summary
+
+    def _begin(self, journal: Journal) -> None:
+        """Make the parts, or take up those that an interrupted run has left."""
+        output = self._output
+        if self.settings.resume and journal.done and output.has_parts():
+            output.reopen(self.plan.patches)
+        else:
+            if journal.is_new:
+                self._check_parts()
+            journal.done.clear()
+            output.discard()
+            output.create(self.plan.patches, self._bundles)
+        journal.begin(sorted(journal.done))
+
+    def _check_parts(self) -> None:
+        """A part without a journal is not ours."""
+        for part in self._output.parts.values():
+            if os.path.lexists(part):
+                raise OutputError(self.settings.target, f"{part} is in the way, and nothing tells where it comes from")
+
+    def _make(self, journal: Journal) -> None:
+        plan, settings = self.plan, self.settings
+        records = self._cut_all(journal)
+        if isinstance(self._output, RowOutput) and not is_settled(plan.images, records, plan.recipe.copies):
+            journal.forget()
+            records = settle(plan.images, records, self._output, plan.recipe.copies, self._work)
+        self._sum_up(records)
+        counts = self._trim(records)
+        if settings.manifest:
+            from .manifest import origins, write_manifest
+
+            parts = zip(plan.images, records, counts, strict=True)
+            write_manifest(
+                settings.manifest,
+                (origins(image, record, plan.recipe, count) for image, record, count in parts if count),
+            )
+            self.summary.paths.append(settings.manifest)
+        if settings.preview:
+            from .preview import write_preview
+
+            write_preview(settings.preview, plan.images, records, counts, plan.recipe)
+            self.summary.paths.append(settings.preview)
+        self._output.commit()
+
+    def _cut_all(self, journal: Journal) -> list[Record]:
+        """The record of every image, in order."""
+        records: list[Record] = []
+        with closing(self._records(journal)) as found:
+            for image, record in self._in_order(found):
+                records.append(record)
+                self._report(image, record)
+        return records
+
+    def _report(self, image: PlannedImage, record: Record) -> None:
+        failure = Failure(image.paths[0], record.error) if record.error is not None else None
+        self._on_image(image.patches, failure)
+        if failure is not None:
+            self.summary.failures.append(failure)
+            if self.settings.on_error == "stop":
+                raise ImageError(failure)
+
+    def _in_order(self, records: Iterator[Record]) -> Iterator[tuple[PlannedImage, Record]]:
+        """Records with their images; those that were known to fail take their places among them."""
+        for image in self.plan.images:
+            if image.error is not None:
+                yield image, Record(image.number, error=image.error)
+            else:
+                yield image, next(records)
+
+    def _records(self, journal: Journal) -> Generator[Record, None, None]:
+        """What became of the images of all bundles, in order."""
+        missing = [bundle for bundle in self._bundles if bundle.number not in journal.done]
+        settings = self.settings
+        with closing(cut_bundles(self._work, missing, processes=settings.processes, engine=settings.engine)) as fresh:
+            for bundle in self._bundles:
+                if bundle.number in journal.done:
+                    self.summary.resumed += len(bundle.images)
+                    yield from journal.done[bundle.number]
+                    continue
+                records = next(fresh)
+                if not any(map(is_death, records)):
+                    journal.add(bundle.number, records)
+                yield from records
+
+    def _sum_up(self, records: Sequence[Record]) -> None:
+        summary, recipe = self.summary, self.plan.recipe
+        for image, record in zip(self.plan.images, records, strict=True):
+            if record.error is not None:
+                continue
+            if record.windows == 0:
+                summary.small.append(image.name)
+            summary.images += record.kept > 0
+            summary.flat += record.windows - record.kept
+            summary.patches += record.kept * recipe.copies
+            summary.changes.update(record.changes)
+
+    def _trim(self, records: Sequence[Record]) -> list[int]:
+        """Complete the parts with as many patches as are to stay; returns how many of each image those are."""
+        summary, recipe = self.summary, self.plan.recipe
+        summary.trimmed = summary.patches % self.settings.trim_to
+        summary.patches -= summary.trimmed
+        if not summary.patches:
+            raise NoPatches(_why_nothing(summary, self.settings.trim_to), summary)
+        written = [record.kept * recipe.copies for record in records]
+        counts = []
+        left = summary.patches
+        for count in written:
+            counts.append(min(count, left))
+            left -= counts[-1]
+        shares = []
+        for bundle in self._bundles:
+            numbers = [image.number for image in bundle.images]
+            shares.append(
+                Share(bundle, [written[number] for number in numbers], [counts[number] for number in numbers])
+            )
+        self._output.trim(summary.patches, shares)
+        summary.dtype = recipe.dtype
+        summary.shape = recipe.shape(recipe.patch)
+        summary.paths += self._output.names
+        return counts
+
+    def _bundle_patches(self) -> int:
+        """How many patches a task cuts: an archive's, where those are written."""
+        recipe, chunk = self.plan.recipe, self.settings.chunk
+        if self.settings.format == "webdataset":
+            return chunk or _SHARD_PATCHES
+        return max(1, _BUNDLE_BYTES // recipe.window_bytes)
+
+
+def _why_nothing(summary: Summary, trim_to: int) -> str:
+    if summary.trimmed:
+        return f"there are only {summary.trimmed} patches, fewer than {trim_to}"
+    if summary.flat:
+        return f"all {summary.flat} windows are too flat"
+    if summary.small:
+        return f"every image is smaller than a patch: {', '.join(summary.small[:3])}"
+    return "no image could be cut"

@@ -1,0 +1,163 @@
+"""What has been done so far, beside the part: so that a run can go on where another was killed.
+
+A line of JSON for each bundle that is complete, under a first line that tells which plan it is for. A line is written
+after the bundle's patches, and the page cache outlives every process; but not the machine, so a journal of an earlier
+boot counts for nothing. The file is also the lock: two runs do not write the same output at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from .outputs.base import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows (untested): nothing there keeps two runs apart
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Journal", "Record"]
+
+_BOOT = "/proc/sys/kernel/random/boot_id"
+
+
+class Record(NamedTuple):
+    """What became of one image.
+
+    Attributes:
+        number: its number in the plan.
+        height, width: its size, upright; for pairs its partner's.
+        windows: how many it has.
+        kept: how many of them gave patches; less where flat ones were skipped.
+        changes: what had to be done to its pixels.
+        error: why it gave no patches.
+        fits: False if it has more patches than there was room for, and none have been written.
+        flags: one bit for each window, set if it is kept; empty if all are.
+    """
+
+    number: int
+    height: int = 0
+    width: int = 0
+    windows: int = 0
+    kept: int = 0
+    changes: tuple[str, ...] = ()
+    error: str | None = None
+    fits: bool = True
+    flags: bytes = b""
+
+
+class Journal:
+    """The journal of an output.
+
+    Args:
+        path: where it is kept.
+        digest: the plan's.
+
+    Attributes:
+        is_new: whether there was none before.
+        done: the records of complete bundles, by their numbers, if an earlier run had the same plan.
+
+    Raises:
+        OutputError: another run is writing this output, or the journal cannot be written.
+    """
+
+    def __init__(self, path: str, digest: str) -> None:
+        self._path = path
+        self._head = {"allcores patches": 1, "plan": digest, "boot": _boot()}
+        self.done: dict[int, list[Record]] = {}
+        try:
+            self._file = self._open()
+        except OSError as error:
+            raise OutputError.of(path, error) from error
+        lines = self._file.read().splitlines()
+        self.is_new = not lines
+        if lines and _parsed(lines[0]) == self._head:
+            self._take(lines[1:])
+
+    def begin(self, done: Iterable[int] = ()) -> None:
+        """Start anew, with the bundles that are done already."""
+        kept = {number: self.done[number] for number in done}
+        self._file.seek(0)
+        self._file.truncate()
+        self._write(self._head)
+        for number, records in kept.items():
+            self.add(number, records)
+
+    def add(self, number: int, records: list[Record]) -> None:
+        """A bundle is complete."""
+        self._write([number, *map(_row, records)])
+
+    def forget(self) -> None:
+        """From here on nothing counts any more: patches are being moved about."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._write({"allcores patches": 1})
+
+    def close(self, *, remove: bool) -> None:
+        """Let go of the output; and leave no journal, if it is complete or given up."""
+        if remove:
+            os.unlink(self._path)
+        self._file.close()
+
+    def _open(self) -> Any:
+        while True:
+            file = open(self._path, "a+", encoding="ascii")
+            try:
+                if fcntl:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                same = os.path.exists(self._path) and os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
+            except BlockingIOError:
+                file.close()
+                raise OutputError(self._path, "another run is writing this output") from None
+            if same:  # else the run that had it has just removed it
+                file.seek(0)
+                return file
+            file.close()
+
+    def _take(self, lines: list[str]) -> None:
+        for line in lines:
+            entry = _parsed(line)
+            if not isinstance(entry, list):
+                return  # the last line may have been cut off
+            number, *rows = entry
+            self.done[number] = [_record(row) for row in rows]
+
+    def _write(self, value: object) -> None:
+        try:
+            self._file.write(json.dumps(value) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError.of(self._path, error) from error
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _row(record: Record) -> list[object]:
+    *values, flags = record
+    return [*values, base64.b64encode(flags).decode()]
+
+
+def _record(row: list[Any]) -> Record:
+    *values, flags = row
+    record = Record._make([*values, base64.b64decode(flags)])
+    return record._replace(changes=tuple(record.changes))
+
+
+def _boot() -> str:
+    """What tells this boot of the machine from others."""
+    try:
+        with open(_BOOT, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:  # not on Linux
+        import psutil
+
+        return str(int(psutil.boot_time()))

@@ -1,0 +1,86 @@
+"""A folder of tar archives as WebDataset reads them: a sample is ``IMAGE/NUMBER.png``, and ``IMAGE/NUMBER.pair.png``.
+
+An archive ("shard") holds some neighbouring images and is written by one worker, without regard to the others.
+Archives say nothing about when and by whom they were made: the same patches give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..arrays import Array
+from ..plan import Bundle, PlannedImage
+from ..recipe import Recipe
+from .base import Output, OutputError, Share
+from .encoded import encoded
+
+__all__ = ["WebDatasetOutput"]
+
+_ENDINGS = ("png", "pair.png")
+
+
+class WebDatasetOutput(Output):
+    """One archive a bundle."""
+
+    is_folder = True
+
+    def __init__(self, target: str, recipe: Recipe) -> None:
+        super().__init__(target, recipe, [target])
+        (self._part,) = self.parts.values()
+
+    def create(self, patches: int, bundles: Sequence[Bundle]) -> None:
+        os.makedirs(self._part)
+
+    @contextmanager
+    def sink(self, bundle: Bundle) -> Iterator[TarSink]:
+        try:
+            with tarfile.open(self._shard(bundle), "w", format=tarfile.PAX_FORMAT) as archive:
+                yield TarSink(archive)
+        except OSError as error:
+            raise OutputError.of(self.target, error) from error
+
+    def trim(self, patches: int, shares: Sequence[Share]) -> None:
+        for share in shares:
+            shard, kept = self._shard(share.bundle), sum(share.kept)
+            if not kept:
+                os.unlink(shard)
+            elif kept < sum(share.written):
+                self._cut(shard, kept * len(self.recipe.sides))
+
+    def _shard(self, bundle: Bundle) -> str:
+        return os.path.join(self._part, f"{bundle.number:06d}.tar")
+
+    @staticmethod
+    def _cut(shard: str, members: int) -> None:
+        with tarfile.open(shard) as archive:
+            found = archive.getmembers()
+        with open(shard, "r+b") as file:
+            file.truncate(found[members].offset)
+            file.seek(0, os.SEEK_END)
+            file.write(bytes(2 * tarfile.BLOCKSIZE))
+            file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
+
+
+class TarSink:
+    """Adds patches to an archive."""
+
+    def __init__(self, archive: tarfile.TarFile) -> None:
+        self._archive = archive
+        self._name = ""
+
+    def begin(self, image: PlannedImage, patches: int) -> bool:
+        self._name = image.name
+        return True
+
+    def put(self, numbers: Array, patches: Sequence[Array]) -> None:
+        for name, files in encoded(numbers, patches):
+            for ending, data in zip(_ENDINGS, files, strict=False):
+                member = tarfile.TarInfo(f"{self._name}/{name}.{ending}")
+                member.size = len(data)
+                self._archive.addfile(member, io.BytesIO(data))
+        # tarfile remembers every member that it has written, for a listing that nobody asks for
+        self._archive.members.clear()  # type: ignore[attr-defined]

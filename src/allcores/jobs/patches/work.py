@@ -1,0 +1,131 @@
+"""What a worker does with a bundle: read, decode, cut, write; and report on each image in a few bytes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .arrays import Array
+from .bicubic import SteadyArithmetic
+from .cut import UnalignedPair, cut
+from .decode import Decoded, UndecodableImage, decode
+from .grid import windows_in
+from .headers import open_image, read_header
+from .journal import Record
+from .outputs.base import Output, Sink
+from .plan import Bundle, PlannedImage
+from .recipe import Recipe
+from .sources import reason_of
+
+__all__ = ["Stopped", "Work", "decoded"]
+
+
+class Stopped(Exception):
+    """The run is over, and what this worker was doing is not wanted any more."""
+
+
+class Work:
+    """The task of every worker; called with a bundle, it returns a record for each image.
+
+    Where workers are threads they share this object, and `stop` ends them; a process gets a copy of its own, and is
+    ended by its pool.
+    """
+
+    def __init__(self, recipe: Recipe, output: Output) -> None:
+        self.recipe = recipe
+        self.output = output
+        self._state = threading.Condition()
+        self._running = 0
+        self._stopped = False
+
+    def __reduce__(self) -> Any:
+        return Work, (self.recipe, self.output)
+
+    def __call__(self, bundle: Bundle) -> list[Record]:
+        with self._state:
+            if self._stopped:
+                raise Stopped
+            self._running += 1
+        try:
+            with SteadyArithmetic(), self.output.sink(bundle) as sink:
+                return [self._cut(image, sink) for image in bundle.images]
+        finally:
+            with self._state:
+                self._running -= 1
+                self._state.notify_all()
+
+    def stop(self, patience: float) -> None:
+        """End at the next block of patches, and wait so many seconds for that."""
+        with self._state:
+            self._stopped = True
+            self._state.wait_for(lambda: not self._running, patience)
+
+    def rehearse(self, image: PlannedImage) -> None:
+        """Decode and cut an image without writing anything: a process that survives this can be trusted with it."""
+        try:
+            with SteadyArithmetic():
+                pixels = [decoded(image, which, self.recipe).pixels for which in range(len(image.paths))]
+                for _ in cut(pixels, image.name, self.recipe):
+                    pass
+        except (OSError, ValueError, MemoryError):
+            pass  # that is for the record of the real attempt
+
+    def _cut(self, image: PlannedImage, sink: Sink) -> Record:
+        try:
+            sources = [decoded(image, which, self.recipe) for which in range(len(image.paths))]
+        except (UndecodableImage, UnalignedPair) as error:
+            return Record(image.number, error=str(error))
+        except OSError as error:
+            return Record(image.number, error=reason_of(error))
+        except MemoryError:
+            return Record(image.number, error="there is not enough memory for it")
+        pixels = [source.pixels for source in sources]
+        height, width = pixels[-1].shape[:2]
+        windows = windows_in(height, width, self.recipe)
+        changes = tuple(dict.fromkeys(change for source in sources for change in source.changes))
+        record = Record(image.number, height, width, windows, changes=changes)
+        try:
+            blocks = cut(pixels, image.name, self.recipe)
+            if not sink.begin(image, windows * self.recipe.copies):
+                return record._replace(fits=False)
+            flags: list[Array] = []
+            for block in blocks:
+                if self._stopped:
+                    raise Stopped
+                sink.put(block.numbers, block.patches)
+                flags.append(block.kept)
+        except UnalignedPair as error:
+            return Record(image.number, error=str(error))
+        kept = np.concatenate(flags) if flags else np.zeros(0, bool)
+        count = int(kept.sum())
+        return record._replace(kept=count, flags=b"" if count == windows else np.packbits(kept).tobytes())
+
+
+def decoded(image: PlannedImage, which: int, recipe: Recipe) -> Decoded:
+    """Read and decode an image's file, or its partner's.
+
+    Raises:
+        OSError, UndecodableImage: it cannot be done.
+    """
+    path, orientation = image.paths[which], image.orientations[which]
+    try:
+        file, state = open_image(path)
+        with file:
+            if state != image.states[which] and (header := read_header(file)):
+                orientation = header.orientation  # the file has changed since the plan was made
+            file.seek(0)
+            data = file.read()
+        return decode(data, orientation=orientation, color=recipe.color, depth=recipe.depth)
+    except (OSError, UndecodableImage) as error:
+        if which:
+            reason = reason_of(error) if isinstance(error, OSError) else str(error)
+            raise UndecodableImage(f"its partner {path}: {reason}") from error
+        raise
+
+
+def prepare() -> None:
+    """A worker process's first step: OpenCV's own threads would be more than there are cores."""
+    cv2.setNumThreads(1)
