@@ -15,9 +15,7 @@ import sys
 from types import ModuleType
 
 from .api import make_patches
-from .recipe import RecipeError
-from .requirements import MissingPackage
-from .sources import SourceError
+from .errors import ImageError, MissingPackage, NoPatches, OutputError, RecipeError, SourceError, TargetError
 from .summary import Failure, Summary
 
 __all__ = [
@@ -29,6 +27,7 @@ __all__ = [
     "RecipeError",
     "SourceError",
     "Summary",
+    "TargetError",
     "make_patches",
 ]
 
@@ -40,14 +39,3 @@ class _CallableModule(ModuleType):
 
 
 sys.modules[__name__].__class__ = _CallableModule
-
-# Modules that need the packages above, by the names that they bring.
-_LATER = {"ImageError": "job", "NoPatches": "job", "OutputError": "outputs.base"}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -8,9 +8,10 @@ from contextlib import nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .outputs import ENCODED_FORMATS, format_of
+from .errors import RecipeError
+from .formats import ENCODED_FORMATS, format_of
 from .pairs import Match, match_pairs, without_pairs
-from .recipe import Recipe, RecipeError, modes_of
+from .recipe import Recipe, modes_of
 from .requirements import require
 from .settings import JOURNAL, PART, Settings
 from .sources import DEFAULT_INCLUDE, Sources

@@ -4,8 +4,8 @@ The standard is what OpenCV's own code computes on a plain x86-64: the cubic ker
 convolution interpolation for digital image processing", 1981) sampled at pixel centres, no anti-aliasing, borders
 replicated; for 8 bits, weights in 11 fractional bits, rows summed in integers, columns in single precision. But
 OpenCV hands scaling over to whatever is quick on the machine, Intel's IPP above all, and then some pixels differ by
-one level. `SteadyArithmetic` switches off what can be; whether that was enough is seen on a probe, and where it was
-not (fused multiply-add on other processors), the same sums are done in NumPy, some ten times as slow.
+one level. IPP can be switched off; whether that was enough is seen on a probe, and where it was not (fused
+multiply-add on other processors), the same sums are done in NumPy, some ten times as slow.
 
 Of 16 bits there is no such standard: OpenCV's way depends on the processor. Here they are summed in double
 precision, in a fixed order.
@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from types import TracebackType
 
 import cv2
 import numpy as np
 
 from .arrays import Array
+from .steady import WithoutIPP
 
-__all__ = ["SteadyArithmetic", "resize", "resize_by_numpy"]
+__all__ = ["resize", "resize_by_numpy"]
 
 _FRACTION_BITS = 11
 _ONE = 1 << _FRACTION_BITS
@@ -35,23 +35,6 @@ _ROWS_AT_ONCE = 64  # arbitrary: bounds the memory that sums in double precision
 _PROBES = (470, 1854)
 _PROBE_SIZE = (64, 64)
 _PROBE_SCALED = (57, 56)
-
-
-class SteadyArithmetic:
-    """While entered, OpenCV computes in this thread what it would compute on any x86-64.
-
-    Whether IPP is used is a matter of each thread, how many threads OpenCV starts one of the process: leave that to
-    whoever owns the process.
-    """
-
-    def __enter__(self) -> None:
-        self._before = cv2.ipp.useIPP()
-        cv2.ipp.setUseIPP(False)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        cv2.ipp.setUseIPP(self._before)
 
 
 def resize(image: Array, height: int, width: int) -> Array:
@@ -67,8 +50,7 @@ def resize(image: Array, height: int, width: int) -> Array:
     if image.shape[:2] == (height, width):
         return image
     if image.dtype == np.uint8 and _opencv_is_steady():
-        scaled: Array = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
-        return scaled
+        return _resize_by_opencv(image, height, width)
     return resize_by_numpy(image, height, width)
 
 
@@ -83,6 +65,12 @@ def resize_by_numpy(image: Array, height: int, width: int) -> Array:
         part = slice(first, first + _ROWS_AT_ONCE)
         scaled[part] = sums(samples, rows[part], down[part], columns, across)
     return scaled.reshape(height, width, *image.shape[2:])
+
+
+def _resize_by_opencv(image: Array, height: int, width: int) -> Array:
+    with WithoutIPP():
+        scaled: Array = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
+    return scaled
 
 
 def _taps(length: int, scaled_length: int) -> tuple[Array, Array]:
@@ -140,9 +128,6 @@ def _opencv_is_steady() -> bool:
     for seed in _PROBES:
         noise = hashlib.shake_128(b"allcores %d" % seed).digest(_PROBE_SIZE[0] * _PROBE_SIZE[1])
         probe = np.frombuffer(noise, np.uint8).reshape(_PROBE_SIZE)
-        height, width = _PROBE_SCALED
-        with SteadyArithmetic():
-            scaled = cv2.resize(probe, (width, height), interpolation=cv2.INTER_CUBIC)
-        if not np.array_equal(scaled, resize_by_numpy(probe, height, width)):
+        if not np.array_equal(_resize_by_opencv(probe, *_PROBE_SCALED), resize_by_numpy(probe, *_PROBE_SCALED)):
             return False
     return True

@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from .outputs import ENDINGS, FORMATS
-from .recipe import CHANNEL_AXES, EDGES, RecipeError
-from .requirements import MissingPackage
+from ..result_file import ResultFileError
+from .api import make_patches
+from .errors import ImageError, MissingPackage, NoPatches, OutputError, RecipeError, SourceError, TargetError
+from .formats import ENDINGS, FORMATS
+from .recipe import CHANNEL_AXES, EDGES
 from .settings import ENGINES, ON_ERROR
-from .sources import DEFAULT_INCLUDE, SourceError
+from .sources import DEFAULT_INCLUDE
 
 if TYPE_CHECKING:
     from .summary import Failure
@@ -143,11 +145,6 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     started = time.perf_counter()
-    from ..result_file import ResultFileError
-    from .api import make_patches
-    from .job import ImageError, NoPatches
-    from .outputs.base import OutputError, TargetError
-
     arguments = {name: value for name, value in vars(options).items() if name not in _NOT_OF_THE_JOB}
     arguments["include"] = arguments["include"] or DEFAULT_INCLUDE
     try:

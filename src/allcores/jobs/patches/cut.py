@@ -16,18 +16,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 from .arrays import Array
 from .augment import modes_for, transformed
 from .bicubic import resize
+from .errors import UnalignedPair
 from .grid import Grid, grids
 from .recipe import Recipe
 
-__all__ = ["Block", "UnalignedPair", "cut"]
+__all__ = ["Block", "cut"]
 
 # What a block's patches occupy at most, unless one window does more: enough that a write costs little more than the
 # copying, little enough to stay in the processor's cache.
 _BLOCK_BYTES = 1 << 20
-
-
-class UnalignedPair(ValueError):
-    """The sizes of an image and its partner do not fit together."""
 
 
 class Block(NamedTuple):

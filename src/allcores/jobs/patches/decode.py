@@ -14,19 +14,16 @@ import numpy as np
 
 from . import colors
 from .arrays import Array
+from .errors import UndecodableImage
 from .headers import UPRIGHT
 
-__all__ = ["Decoded", "UndecodableImage", "decode"]
+__all__ = ["Decoded", "decode"]
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _STANDALONE = {0x01, *range(0xD0, 0xD8)}  # JPEG markers without a length
 _START_OF_FRAME = {0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}
-
-
-class UndecodableImage(ValueError):
-    """A file that is no image, or not a whole one; the message says which, as far as can be told."""
 
 
 class Decoded(NamedTuple):

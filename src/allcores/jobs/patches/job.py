@@ -14,9 +14,10 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 
+from .errors import ImageError, NoPatches, OutputError
 from .journal import Journal, Record
 from .outputs import make_output
-from .outputs.base import OutputError, Share
+from .outputs.base import Share
 from .outputs.rows import RowOutput
 from .plan import Plan, PlannedImage
 from .settings import JOURNAL, Settings
@@ -25,32 +26,13 @@ from .summary import Failure, Summary
 from .work import Work
 from .workers import cut_bundles, is_death
 
-__all__ = ["ImageError", "Job", "NoPatches"]
+__all__ = ["Job"]
 
 # Some milliseconds of work: enough that handing out tasks costs nothing, little enough to share them out evenly.
 _BUNDLE_BYTES = 4 << 20
 # How many patches an archive has, unless told otherwise; its last image may bring some more.
 _SHARD_PATCHES = 10_000
 _PATIENCE = 5.0  # seconds that a stopped thread may take to finish its block
-
-
-class ImageError(Exception):
-    """An image cannot be cut, and the run was to stop at the first one."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.path, failure.reason)
-        self.failure = failure
-
-    def __str__(self) -> str:
-        return f"{self.failure.path}: {self.failure.reason}"
-
-
-class NoPatches(Exception):
-    """There is not one patch, so nothing was written. The summary tells what there was instead."""
-
-    def __init__(self, reason: str, summary: Summary) -> None:
-        super().__init__(reason)
-        self.summary = summary
 
 
 class Job:

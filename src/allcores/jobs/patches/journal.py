@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .outputs.base import OutputError
+from .errors import OutputError
 
 try:
     import fcntl

@@ -17,9 +17,10 @@ import numpy as np
 from ..result_file import ResultFile
 from .arrays import Array
 from .augment import modes_for
+from .errors import OutputError
 from .grid import grids
 from .journal import Record
-from .outputs.base import OutputError, remove
+from .outputs.base import remove
 from .plan import PlannedImage
 from .recipe import Recipe
 from .settings import PART

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from .errors import reason_of
 from .grid import windows_in
 from .headers import UPRIGHT, FileState, Header, open_image, read_header
 from .pairs import Match
 from .recipe import Recipe
-from .sources import reason_of
 
 __all__ = ["Bundle", "Plan", "PlannedImage", "make_plan"]
 

@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from . import colors
 from .arrays import Array
-from .bicubic import SteadyArithmetic
 from .cut import cut
+from .errors import OutputError
 from .journal import Record
 from .manifest import Origins, origins
-from .outputs.base import OutputError, remove
+from .outputs.base import remove
 from .plan import PlannedImage
 from .recipe import Recipe
 from .settings import PART
@@ -91,12 +91,11 @@ def _patches(image: PlannedImage, recipe: Recipe, numbers: Array) -> list[list[A
     """The patches with these numbers within the image, in order; each with its partner if there are pairs."""
     found: dict[int, list[Array]] = {}
     wanted = set(numbers.tolist())
-    with SteadyArithmetic():
-        pixels = [decoded(image, which, recipe).pixels for which in range(len(image.paths))]
-        for block in cut(pixels, image.name, recipe):
-            for position, number in enumerate(block.numbers.tolist()):
-                if number in wanted:
-                    found[number] = [of_role[position] for of_role in block.patches]
+    pixels = [decoded(image, which, recipe).pixels for which in range(len(image.paths))]
+    for block in cut(pixels, image.name, recipe):
+        for position, number in enumerate(block.numbers.tolist()):
+            if number in wanted:
+                found[number] = [of_role[position] for of_role in block.patches]
     return [found[number] for number in numbers.tolist()]
 
 

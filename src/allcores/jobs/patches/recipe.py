@@ -6,17 +6,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["CHANNEL_AXES", "EDGES", "MODES", "Recipe", "RecipeError", "modes_of"]
+from .errors import RecipeError
+
+__all__ = ["CHANNEL_AXES", "EDGES", "MODES", "Recipe", "modes_of"]
 
 MODES = range(8)
 """Augmentations: mode 2k + f rotates by k quarter turns counter-clockwise, then reverses the rows if f is 1."""
 
 EDGES = ("drop", "shift", "pad")
 CHANNEL_AXES = ("none", "last", "first")
-
-
-class RecipeError(ValueError):
-    """Options that cannot be, or not together."""
 
 
 @dataclass(frozen=True)

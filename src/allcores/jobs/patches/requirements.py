@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-__all__ = ["MissingPackage", "require"]
+from .errors import MissingPackage
 
-
-class MissingPackage(ImportError):
-    """A package that this job needs is not installed; the message says how to get it."""
+__all__ = ["require"]
 
 
 # What pip calls the packages whose modules have other names.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from .outputs import FORMATS
-from .recipe import RecipeError
+from .errors import RecipeError
+from .formats import FORMATS
 from .requirements import require
 
 __all__ = ["ENGINES", "JOURNAL", "MANIFESTS", "ON_ERROR", "PART", "SHEETS", "Settings"]

@@ -21,16 +21,14 @@ from collections.abc import Iterable, Iterator
 from fnmatch import translate
 from typing import NamedTuple
 
-__all__ = ["DEFAULT_INCLUDE", "Source", "SourceError", "Sources", "reason_of"]
+from .errors import SourceError, reason_of
+
+__all__ = ["DEFAULT_INCLUDE", "Source", "Sources"]
 
 DEFAULT_INCLUDE = (
     *("*.png", "*.jpg", "*.jpeg", "*.jpe", "*.bmp", "*.dib", "*.tif", "*.tiff"),
     *("*.webp", "*.pbm", "*.pgm", "*.ppm", "*.pnm", "*.jp2"),
 )
-
-
-class SourceError(ValueError):
-    """The paths given cannot be told apart, or do not exist."""
 
 
 class Source(NamedTuple):
@@ -129,6 +127,9 @@ class Sources:
         return True
 
     def _takes_file(self, entry: os.DirEntry[str]) -> bool:
+        if entry.is_symlink() and os.path.isdir(entry.path):
+            self.left_out["links to folders"] += 1
+            return False
         if not self._takes_hidden(entry, "hidden files"):
             return False
         if not self._matches(entry.name.lower()):
@@ -137,27 +138,11 @@ class Sources:
             if len(self.unmatched) < 3:
                 self.unmatched.append(entry.path)
             return False
-        if entry.is_symlink():
-            return self._takes_link(entry.path)
-        if not entry.is_file(follow_symlinks=False):
+        # A link that leads nowhere is taken: it is to fail by name, and not to vanish.
+        if not (os.path.isfile(entry.path) or (entry.is_symlink() and not os.path.exists(entry.path))):
             self.left_out["FIFOs, sockets and devices"] += 1
             return False
         return True
-
-    def _takes_link(self, path: str) -> bool:
-        if os.path.isdir(path):
-            self.left_out["links to folders"] += 1
-        elif os.path.exists(path) and not os.path.isfile(path):
-            self.left_out["FIFOs, sockets and devices"] += 1
-        else:
-            return True  # one that leads nowhere, too: it is to fail by name, and not to vanish
-        return False
-
-
-def reason_of(error: OSError) -> str:
-    """An error in a few words, without the path."""
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]
 
 
 def _check_kind(path: str) -> None:

@@ -9,16 +9,15 @@ import cv2
 import numpy as np
 
 from .arrays import Array
-from .bicubic import SteadyArithmetic
-from .cut import UnalignedPair, cut
-from .decode import Decoded, UndecodableImage, decode
+from .cut import cut
+from .decode import Decoded, decode
+from .errors import UnalignedPair, UndecodableImage, reason_of
 from .grid import windows_in
 from .headers import open_image, read_header
 from .journal import Record
 from .outputs.base import Output, Sink
 from .plan import Bundle, PlannedImage
 from .recipe import Recipe
-from .sources import reason_of
 
 __all__ = ["Stopped", "Work", "decoded"]
 
@@ -50,7 +49,7 @@ class Work:
                 raise Stopped
             self._running += 1
         try:
-            with SteadyArithmetic(), self.output.sink(bundle) as sink:
+            with self.output.sink(bundle) as sink:
                 return [self._cut(image, sink) for image in bundle.images]
         finally:
             with self._state:
@@ -66,10 +65,9 @@ class Work:
     def rehearse(self, image: PlannedImage) -> None:
         """Decode and cut an image without writing anything: a process that survives this can be trusted with it."""
         try:
-            with SteadyArithmetic():
-                pixels = [decoded(image, which, self.recipe).pixels for which in range(len(image.paths))]
-                for _ in cut(pixels, image.name, self.recipe):
-                    pass
+            pixels = [decoded(image, which, self.recipe).pixels for which in range(len(image.paths))]
+            for _ in cut(pixels, image.name, self.recipe):
+                pass
         except (OSError, ValueError, MemoryError):
             pass  # that is for the record of the real attempt
 
@@ -95,7 +93,8 @@ class Work:
             for block in blocks:
                 if self._stopped:
                     raise Stopped
-                sink.put(block.numbers, block.patches)
+                if len(block.numbers):
+                    sink.put(block.numbers, block.patches)
                 flags.append(block.kept)
         except UnalignedPair as error:
             return Record(image.number, error=str(error))

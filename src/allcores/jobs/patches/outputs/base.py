@@ -15,33 +15,12 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from ..arrays import Array
+from ..errors import OutputError, TargetError
 from ..plan import Bundle, PlannedImage
 from ..recipe import Recipe
 from ..settings import PART
-from ..sources import reason_of
 
-__all__ = ["Output", "OutputError", "Share", "Sink", "TargetError", "remove"]
-
-
-class OutputError(Exception):
-    """The output cannot be written; what was there before is untouched."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    @classmethod
-    def of(cls, path: str, error: OSError) -> OutputError:
-        """For an error of the system."""
-        return cls(path, reason_of(error))
-
-    def __str__(self) -> str:
-        return f"cannot write {self.path}: {self.reason}"
-
-
-class TargetError(OutputError):
-    """The target cannot be an output, or must not be replaced."""
+__all__ = ["Output", "Share", "Sink", "remove"]
 
 
 class Sink(Protocol):

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ..arrays import Array
+from ..errors import OutputError
 from ..plan import Bundle, PlannedImage
 from ..recipe import Recipe
-from .base import Output, OutputError, Share, remove
+from .base import Output, Share, remove
 from .encoded import encoded, roles_of
 
 __all__ = ["PngOutput"]

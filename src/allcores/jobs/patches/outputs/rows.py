@@ -20,9 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Array
+from ..errors import OutputError
 from ..plan import Bundle, PlannedImage
 from ..recipe import Recipe
-from .base import Output, OutputError, Share
+from .base import Output, Share
 
 __all__ = ["Extent", "RowOutput", "Shift", "Track"]
 
@@ -94,7 +95,7 @@ class RowOutput(Output):
         self.resize(patches)
 
     def write(self, track: Track, first: int, rows: Array) -> None:
-        """Put rows in their places."""
+        """Put rows, one at least, in their places."""
         data = np.ascontiguousarray(rows).data.cast("B")
         for extent in self.extents(track, first, len(rows)):
             size = extent.rows * track.row_bytes

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ..arrays import Array
+from ..errors import OutputError
 from ..plan import Bundle, PlannedImage
 from ..recipe import Recipe
-from .base import Output, OutputError, Share
+from .base import Output, Share
 from .encoded import encoded
 
 __all__ = ["WebDatasetOutput"]
