@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 
 from .errors import ImageError, NoPatches, OutputError
+from .formats import ENCODED_FORMATS
 from .journal import Journal, Record
 from .outputs import make_output
 from .outputs.base import Share
@@ -30,6 +31,7 @@ __all__ = ["Job"]
 
 # Some milliseconds of work: enough that handing out tasks costs nothing, little enough to share them out evenly.
 _BUNDLE_BYTES = 4 << 20
+_ENCODED_BUNDLE_BYTES = 1 << 20  # a PNG of a small patch takes some ten times as long as the patch itself
 # How many patches an archive has, unless told otherwise; its last image may bring some more.
 _SHARD_PATCHES = 10_000
 _PATIENCE = 5.0  # seconds that a stopped thread may take to finish its block
@@ -71,6 +73,8 @@ class Job:
         """
         target = os.path.realpath(self.settings.target)
         digest = self.plan.digest(self.settings.format, self.settings.chunk, self._bundle_patches())
+        if not os.path.lexists(target + JOURNAL):
+            self._check_parts()
         journal = Journal(target + JOURNAL, digest)
         is_kept = self.settings.resume
         try:
@@ -95,8 +99,6 @@ class Job:
         if self.settings.resume and journal.done and output.has_parts():
             output.reopen(self.plan.patches)
         else:
-            if journal.is_new:
-                self._check_parts()
             journal.done.clear()
             output.discard()
             output.create(self.plan.patches, self._bundles)
@@ -113,7 +115,11 @@ class Job:
         records = self._cut_all(journal)
         if isinstance(self._output, RowOutput) and not is_settled(plan.images, records, plan.recipe.copies):
             journal.forget()
-            records = settle(plan.images, records, self._output, plan.recipe.copies, self._work)
+            settled = settle(plan.images, records, self._output, plan.recipe.copies, self._work)
+            for image, before, record in zip(plan.images, records, settled, strict=True):
+                if record.error is not None and before.error is None:
+                    self._report(image._replace(patches=0), record)
+            records = settled
         self._sum_up(records)
         counts = self._trim(records)
         if settings.manifest:
@@ -214,7 +220,8 @@ class Job:
         recipe, chunk = self.plan.recipe, self.settings.chunk
         if self.settings.format == "webdataset":
             return chunk or _SHARD_PATCHES
-        return max(1, _BUNDLE_BYTES // recipe.window_bytes)
+        size = _BUNDLE_BYTES if self.settings.format not in ENCODED_FORMATS else _ENCODED_BUNDLE_BYTES
+        return max(1, size // recipe.window_bytes)
 
 
 def _why_nothing(summary: Summary, trim_to: int) -> str:

@@ -58,7 +58,6 @@ class Journal:
         digest: the plan's.
 
     Attributes:
-        is_new: whether there was none before.
         done: the records of complete bundles, by their numbers, if an earlier run had the same plan.
 
     Raises:
@@ -74,7 +73,6 @@ class Journal:
         except OSError as error:
             raise OutputError.of(path, error) from error
         lines = self._file.read().splitlines()
-        self.is_new = not lines
         if lines and _parsed(lines[0]) == self._head:
             self._take(lines[1:])
 

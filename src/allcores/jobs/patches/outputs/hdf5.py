@@ -7,11 +7,13 @@ write into them directly, without the library and its lock.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import h5py
 import numpy as np
 
 from ..arrays import Array
+from ..errors import OutputError
 from ..recipe import Recipe
 from .rows import Extent, RowOutput, Track
 
@@ -31,12 +33,13 @@ class Hdf5Output(RowOutput):
         self._offsets: list[Array] = []
 
     def allocate(self, rows: int) -> None:
-        with h5py.File(self._part, "w", libver=_VERSION) as file:
+        with self._file("w") as file:
             for track, chunk in zip(self.tracks, self._chunks, strict=True):
                 layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
                 layout.set_chunk((chunk, *track.shape))
                 layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
                 layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+                layout.set_obj_track_times(False)  # the same patches, the same bytes
                 space = h5py.h5s.create_simple((rows, *track.shape), (h5py.h5s.UNLIMITED, *track.shape))
                 kind = h5py.h5t.py_create(np.dtype(self.recipe.dtype), logical=True)
                 h5py.h5d.create(file.id, track.name.encode(), kind, space, layout)
@@ -54,13 +57,21 @@ class Hdf5Output(RowOutput):
             first, rows = first + count, rows - count
 
     def resize(self, rows: int) -> None:
-        with h5py.File(self._part, "r+", libver=_VERSION) as file:
+        with self._file("r+") as file:
             for track in self.tracks:
                 dataset = file[track.name]
                 if len(dataset) != rows:
                     dataset.resize(rows, axis=0)
         self._find_chunks(rows)
         self._clear_end(rows)
+
+    @contextmanager
+    def _file(self, mode: str) -> Iterator[h5py.File]:
+        try:
+            with h5py.File(self._part, mode, libver=_VERSION) as file:
+                yield file
+        except (OSError, RuntimeError) as error:  # the library's own way of telling that a disk is full
+            raise OutputError(self.target, str(error)) from error
 
     def _clear_end(self, rows: int) -> None:
         """Chunks are whole also where the dataset ends; what lies beyond (rows that were moved) becomes zero."""
@@ -72,7 +83,7 @@ class Hdf5Output(RowOutput):
 
     def _find_chunks(self, rows: int) -> None:
         self._offsets = []
-        with h5py.File(self._part, "r") as file:
+        with self._file("r") as file:
             for track, chunk in zip(self.tracks, self._chunks, strict=True):
                 dataset, origin = file[track.name].id, (0,) * len(track.shape)
                 offsets = [dataset.get_chunk_info_by_coord((row, *origin)).byte_offset for row in range(0, rows, chunk)]

@@ -39,21 +39,25 @@ class WebDatasetOutput(Output):
     @contextmanager
     def sink(self, bundle: Bundle) -> Iterator[TarSink]:
         try:
-            with tarfile.open(self._shard(bundle), "w", format=tarfile.PAX_FORMAT) as archive:
+            with tarfile.open(self._shard(bundle.number), "w", format=tarfile.PAX_FORMAT) as archive:
                 yield TarSink(archive)
         except OSError as error:
             raise OutputError.of(self.target, error) from error
 
     def trim(self, patches: int, shares: Sequence[Share]) -> None:
+        shards = 0
         for share in shares:
-            shard, kept = self._shard(share.bundle), sum(share.kept)
+            shard, kept = self._shard(share.bundle.number), sum(share.kept)
             if not kept:
                 os.unlink(shard)
-            elif kept < sum(share.written):
+                continue
+            if kept < sum(share.written):
                 self._cut(shard, kept * len(self.recipe.sides))
+            os.replace(shard, self._shard(shards))  # the empty ones leave no gaps
+            shards += 1
 
-    def _shard(self, bundle: Bundle) -> str:
-        return os.path.join(self._part, f"{bundle.number:06d}.tar")
+    def _shard(self, number: int) -> str:
+        return os.path.join(self._part, f"{number:06d}.tar")
 
     @staticmethod
     def _cut(shard: str, members: int) -> None:
