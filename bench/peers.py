@@ -15,6 +15,12 @@ To add a peer, write its class and put it in `ALL`; a pool with the interface of
 concurrent.futures only says where it comes from.
 """
 
+import sys
+
+from bench.patching import peers as patching
+
+COMMAND = [sys.executable, "-m", "allcores"]
+
 
 class Peer:
     """What the harness knows about a library."""
@@ -78,6 +84,19 @@ class Allcores(PoolPeer):
         import allcores
 
         return allcores.Pool(workers)
+
+    def patches(self, folder, output, workers):
+        """`allcores patches FOLDER OUT.npy`"""
+        return [*COMMAND, "patches", str(folder), str(output), "-j", str(workers)]
+
+    def plain_patches(self, folder, output, workers):
+        """`allcores patches FOLDER OUT.npy --augment none`"""
+        return [*self.patches(folder, output, workers), "--augment", "none"]
+
+    def crops(self, folder, output, workers):
+        """`allcores patches FOLDER OUT --format png --color --patch 480 --stride 240 --edge shift --scales 1 …`"""
+        options = "--format png --color --patch 480 --stride 240 --edge shift --scales 1 --augment none"
+        return [*self.patches(folder, output, workers), *options.split()]
 
 
 class Multiprocessing(PoolPeer):
@@ -343,6 +362,7 @@ ALL = (
     Mpire,
     Pebble,
     Billiard,
+    *patching.ALL,
     Connection,
     Serial,
 )

@@ -151,8 +151,18 @@ def test_zarr_has_whole_chunks_and_zeros_beyond_the_end(here: Path) -> None:
 
 def test_png_files_are_numbered_within_a_folder_called_after_the_image(here: Path) -> None:
     made("png", augment="none", scales=[1])
-    assert Path("out-files/0.png/000000.png").is_file()
-    assert Path("out-files/sub/1.png/000000.png").is_file()
+    assert Path("out-files/0/000000.png").is_file()
+    assert Path("out-files/sub/1/000000.png").is_file()
+
+
+def test_images_that_differ_in_their_endings_only_have_folders_of_their_own(here: Path) -> None:
+    names = ["a.png", "a.jpg", "a.png.png", "b.png", "b/c.png", "b/c/d.png", "e.png"]
+    for number, name in enumerate(names):
+        save(Path("odd", name), noise(16, 16, seed=number))
+    assert made("png", "odd", scales=[1], augment="none")["patches"].shape == (7, 16, 16)
+    folders = {path.parent.relative_to("out-files").as_posix() for path in Path("out-files").rglob("*.png")}
+    folders.discard(".")
+    assert folders >= {"a.png", "a.jpg", "a.png.png", "b.png", "b/c.png", "b/c/d", "e"}
 
 
 @pytest.mark.parametrize("options", [{}, {"pairs": "images"}])

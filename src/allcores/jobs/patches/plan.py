@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -22,6 +24,8 @@ class PlannedImage(NamedTuple):
     Attributes:
         number: its place among all images.
         name: what it is called in the results.
+        key: what its patches are called where they are files: the name, without its ending if that is enough to tell
+            it from all others.
         paths: its file, and its partner's where there are pairs.
         states: what those files were like when the plan was made.
         orientations: how their pixels are stored.
@@ -32,6 +36,7 @@ class PlannedImage(NamedTuple):
 
     number: int
     name: str
+    key: str
     paths: tuple[str, ...]
     states: tuple[FileState, ...] = ()
     orientations: tuple[int, ...] = ()
@@ -94,16 +99,27 @@ def make_plan(matches: Sequence[Match], recipe: Recipe) -> Plan:
         recipe: what to cut.
     """
     images: list[PlannedImage] = []
+    keys = _keys([match.name for match in matches])
     first = 0
-    for number, match in enumerate(matches):
-        image = _planned(number, match, recipe)._replace(first=first)
+    for number, (match, key) in enumerate(zip(matches, keys, strict=True)):
+        image = _planned(PlannedImage(number, match.name, key, match.paths, error=match.error), recipe)
+        image = image._replace(first=first)
         images.append(image)
         first += image.patches
     return Plan(images, first, recipe)
 
 
-def _planned(number: int, match: Match, recipe: Recipe) -> PlannedImage:
-    image = PlannedImage(number, match.name, match.paths, error=match.error)
+def _keys(names: Sequence[str]) -> list[str]:
+    stems = [os.path.splitext(name)[0] for name in names]
+    alike = Counter(stems)
+    taken = set(names)
+    for name in names:
+        while name := name.rpartition("/")[0]:
+            taken.add(name)  # the patches of ``a.png`` do not go among those of the images in a folder ``a``
+    return [stem if alike[stem] == 1 and stem not in taken else name for name, stem in zip(names, stems, strict=True)]
+
+
+def _planned(image: PlannedImage, recipe: Recipe) -> PlannedImage:
     if image.error is not None:
         return image
     states: list[FileState] = []

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from . import colors
 from .arrays import Array
-from .cut import cut
+from .cut import aligned, cut
 from .errors import OutputError
 from .journal import Record
 from .manifest import Origins, origins
@@ -92,7 +92,7 @@ def _patches(image: PlannedImage, recipe: Recipe, numbers: Array) -> list[list[A
     found: dict[int, list[Array]] = {}
     wanted = set(numbers.tolist())
     pixels = [decoded(image, which, recipe).pixels for which in range(len(image.paths))]
-    for block in cut(pixels, image.name, recipe):
+    for block in cut(aligned(pixels, recipe), image.name, recipe):
         for position, number in enumerate(block.numbers.tolist()):
             if number in wanted:
                 found[number] = [of_role[position] for of_role in block.patches]

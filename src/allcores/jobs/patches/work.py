@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from .arrays import Array
-from .cut import cut
+from .cut import aligned, cut
 from .decode import Decoded, decode
 from .errors import UnalignedPair, UndecodableImage, reason_of
 from .grid import windows_in
@@ -66,7 +66,7 @@ class Work:
         """Decode and cut an image without writing anything: a process that survives this can be trusted with it."""
         try:
             pixels = [decoded(image, which, self.recipe).pixels for which in range(len(image.paths))]
-            for _ in cut(pixels, image.name, self.recipe):
+            for _ in cut(aligned(pixels, self.recipe), image.name, self.recipe):
                 pass
         except (OSError, ValueError, MemoryError):
             pass  # that is for the record of the real attempt
@@ -74,33 +74,31 @@ class Work:
     def _cut(self, image: PlannedImage, sink: Sink) -> Record:
         try:
             sources = [decoded(image, which, self.recipe) for which in range(len(image.paths))]
+            pixels = aligned([source.pixels for source in sources], self.recipe)
         except (UndecodableImage, UnalignedPair) as error:
             return Record(image.number, error=str(error))
         except OSError as error:
             return Record(image.number, error=reason_of(error))
         except MemoryError:
             return Record(image.number, error="there is not enough memory for it")
-        pixels = [source.pixels for source in sources]
         height, width = pixels[-1].shape[:2]
         windows = windows_in(height, width, self.recipe)
         changes = tuple(dict.fromkeys(change for source in sources for change in source.changes))
         record = Record(image.number, height, width, windows, changes=changes)
-        try:
-            blocks = cut(pixels, image.name, self.recipe)
-            if not sink.begin(image, windows * self.recipe.copies):
-                return record._replace(fits=False)
-            flags: list[Array] = []
-            for block in blocks:
-                if self._stopped:
-                    raise Stopped
-                if len(block.numbers):
-                    sink.put(block.numbers, block.patches)
-                flags.append(block.kept)
-        except UnalignedPair as error:
-            return Record(image.number, error=str(error))
-        kept = np.concatenate(flags) if flags else np.zeros(0, bool)
-        count = int(kept.sum())
-        return record._replace(kept=count, flags=b"" if count == windows else np.packbits(kept).tobytes())
+        if not sink.begin(image, windows * self.recipe.copies):
+            return record._replace(fits=False)
+        kept: list[Array] = []
+        for block in cut(pixels, image.name, self.recipe):
+            if self._stopped:
+                raise Stopped
+            if len(block.numbers):
+                sink.put(block.numbers, block.patches)
+            if block.kept is not None:
+                kept.append(block.kept)
+        if not kept:
+            return record._replace(kept=windows)
+        flags = np.concatenate(kept)
+        return record._replace(kept=int(flags.sum()), flags=np.packbits(flags).tobytes())
 
 
 def decoded(image: PlannedImage, which: int, recipe: Recipe) -> Decoded:

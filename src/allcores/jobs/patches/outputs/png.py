@@ -1,4 +1,4 @@
-"""A folder of PNG files: one folder for each image, called after it, and in it a file for each patch.
+"""A folder of PNG files: one folder for each image, called after it (`PlannedImage.key`), a file for each patch.
 
 Names are the patches' numbers within the image, so no image's files depend on another's. For pairs, there is such a
 tree below ``patches`` and one below ``pairs``.
@@ -45,7 +45,7 @@ class PngOutput(Output):
     def folders(self, image: PlannedImage) -> list[str]:
         """Where an image's patches are, and their partners."""
         roles = roles_of(self.recipe) if self.recipe.factor else ("",)
-        return [os.path.join(self._part, role, *image.name.split("/")) for role in roles]
+        return [os.path.join(self._part, role, *image.key.split("/")) for role in roles]
 
     def _trim_image(self, image: PlannedImage, count: int) -> None:
         for folder in self.folders(image):

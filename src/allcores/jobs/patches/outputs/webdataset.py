@@ -78,7 +78,7 @@ class TarSink:
         self._name = ""
 
     def begin(self, image: PlannedImage, patches: int) -> bool:
-        self._name = image.name
+        self._name = image.key
         return True
 
     def put(self, numbers: Array, patches: Sequence[Array]) -> None:
