@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import resource
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -247,65 +245,78 @@ def test_an_image_that_kills_its_worker_costs_itself_only(here: Path, kind: str)
 # -- runs that are interrupted -----------------------------------------------------------------------------
 
 
+#: The command, with small tasks, and with a signal to itself when so many of them are done.
+INTERRUPTIBLE = """
+import os, sys
+from allcores.cli import main
+from allcores.jobs.patches import job
+from allcores.jobs.patches.journal import Journal
+
+number, tasks = int(sys.argv.pop(1)), int(sys.argv.pop(1))
+job._BUNDLE_BYTES = job._ENCODED_BUNDLE_BYTES = 100_000
+add = Journal.add
+
+def add_and_interrupt(journal, bundle, records):
+    global tasks
+    add(journal, bundle, records)
+    tasks -= 1
+    if tasks == 0:
+        os.kill(os.getpid(), number)
+
+Journal.add = add_and_interrupt
+sys.exit(main())
+"""
+
+
 @pytest.fixture
 def work(here: Path) -> list[str]:
-    """A second's work or more, in many pieces."""
-    for number in range(24):
-        save(Path(f"images/{number:02}.png"), noise(260 + number, 250, seed=number % 3))
+    """Work for some twenty tasks."""
+    for number in range(20):
+        save(Path(f"images/{number:02}.png"), noise(100 + number, 90, seed=number))
     os.truncate("images/05.png", 1000)
-    return ["images", "out", "-j", "2", "--stride", "12", "--augment", "all"]
+    return ["patches", "images", "out", "--stride", "12", "-j", "2"]
 
 
-@contextlib.contextmanager
-def interrupted(arguments: list[str], number: int, wait_until: Callable[..., None]) -> Iterator[subprocess.Popen[str]]:
-    """A run that gets a signal as soon as a part of it is done."""
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    journal = Path("out.part.journal")
-
-    def has_begun() -> bool:
-        assert process.poll() is None, "it has ended before it could be interrupted"
-        return journal.exists() and len(journal.read_text().splitlines()) > 2
-
-    wait_until(has_begun, 30)
-    process.send_signal(number)
-    yield process
-    process.communicate(timeout=20)
+def run_until(number: int, tasks: int, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run, with a signal after so many tasks; after 0 there is none."""
+    command = [sys.executable, "-c", INTERRUPTIBLE, str(int(number)), str(tasks), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
 
 
 @pytest.mark.parametrize("kind", ["npy", "zarr", "hdf5", "webdataset", "png"])
-def test_a_run_that_was_killed_is_resumed(work: list[str], kind: str, wait_until: Callable[..., None]) -> None:
-    work += ["--format", kind]
-    if kind in ("webdataset", "png"):
-        work += ["--augment", "none", "--stride", "20", *(["--chunk", "300"] if kind == "webdataset" else [])]
-    with interrupted(work, signal.SIGKILL, wait_until):
-        pass
-    assert not os.path.exists("out")
-    done = subprocess.run([*COMMAND, *work, "--resume"], capture_output=True, text=True, timeout=50, check=False)
+def test_a_run_that_was_killed_is_resumed(work: list[str], kind: str) -> None:
+    work += ["--format", kind, *(["--chunk", "100"] if kind == "webdataset" else [])]
+    assert run_until(0, 0, work).returncode == 1
+    os.rename("out", "uninterrupted")
+    assert run_until(signal.SIGKILL, 4, work).returncode == -signal.SIGKILL
+    assert sorted(os.listdir()) == ["images", "out.part", "out.part.journal", "uninterrupted"]
+    assert run_until(signal.SIGKILL, 3, [*work, "--resume"]).returncode == -signal.SIGKILL
+    done = run_until(0, 0, [*work, "--resume"])
     assert done.returncode == 1
     assert "images/05.png: the PNG is truncated" in done.stderr
     resumed = next(line for line in done.stdout.splitlines() if line.startswith("resumed: "))
-    assert 0 < int(resumed.split()[1]) < 24
-    assert sorted(os.listdir()) == ["images", "out"]
-    os.rename("out", "resumed")
-    subprocess.run([*COMMAND, *work], capture_output=True, timeout=50, check=False)
-    assert content("resumed") == content("out")
+    assert 7 <= int(resumed.split()[1]) < 20
+    assert content("out") == content("uninterrupted")
+    assert sorted(os.listdir()) == ["images", "out", "uninterrupted"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing(work: list[str], number: int, wait_until: Callable[..., None]) -> None:
-    with interrupted([*work, "--format", "npy"], number, wait_until) as process:
-        pass
-    assert process.returncode == 128 + number
+@pytest.mark.parametrize("engine", ["threads", "processes"])
+def test_an_interrupted_run_leaves_nothing(work: list[str], number: int, engine: str) -> None:
+    done = run_until(number, 4, [*work, "--format", "npy", "--engine", engine])
+    assert done.returncode == 128 + number
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
     assert os.listdir() == ["images"]
 
 
-def test_with_resume_an_interrupted_run_keeps_what_is_done(work: list[str], wait_until: Callable[..., None]) -> None:
+def test_with_resume_an_interrupted_run_keeps_what_is_done(work: list[str]) -> None:
     work += ["--format", "npy", "--resume"]
-    with interrupted(work, signal.SIGINT, wait_until):
-        pass
+    done = run_until(signal.SIGINT, 4, work)
+    assert done.returncode == 128 + signal.SIGINT
+    assert "what is done is kept; the same command goes on from there" in done.stderr
     assert sorted(os.listdir()) == ["images", "out.part", "out.part.journal"]
-    done = subprocess.run([*COMMAND, *work], capture_output=True, text=True, timeout=50, check=False)
-    assert "\nresumed: " in done.stdout
+    assert "\nresumed: 4 images" in run_until(0, 0, work).stdout
     assert sorted(os.listdir()) == ["images", "out"]
 
 
@@ -425,6 +436,21 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(here: Path, kind: str) ->
     assert sorted(os.listdir()) == (["images", target] if ending else ["images"])
     if ending:
         assert Path(target).read_text() == "before"
+
+
+def test_a_hundred_gigabytes_may_be_promised(here: Path) -> None:
+    """What follows 112 GB that never come is written behind them, and found at its place in the end."""
+    save(Path("images/a.png"), np.zeros((3000, 3000), np.uint8))
+    os.truncate("images/a.png", 5000)
+    image = noise(50, 50)
+    save(Path("images/b.png"), image)
+    options: dict[str, Any] = {"scales": [1], "stride": 1, "min_std": 0.001}  # with which the room is not asked for
+    promised = make_patches("images", "out.npy", augment="all", dry_run=True, **options)
+    assert promised.patches * 40 * 40 > 100e9
+    make_patches("images", "out.npy", augment="all", **options)
+    found = np.load("out.npy")
+    assert len(found) == 8 * 11 * 11
+    np.testing.assert_array_equal(found[::8], plain_patches(image, scales=[1], stride=1))
 
 
 def test_memory_does_not_grow_with_the_output(here: Path) -> None:

@@ -75,15 +75,16 @@ def _resize_by_opencv(image: Array, height: int, width: int) -> Array:
 
 def _taps(length: int, scaled_length: int) -> tuple[Array, Array]:
     """For each scaled position its four neighbours (indices) and their weights (single precision)."""
-    one, a = np.float32(1), np.float32(-0.75)
+    one, a, a4, a5, a8 = (np.float32(value) for value in (1, -0.75, -3, -3.75, -6))
+    a_plus_2, a_plus_3 = np.float32(1.25), np.float32(2.25)
     step = 1.0 / (scaled_length / length)
     centres = ((np.arange(scaled_length) + 0.5) * step - 0.5).astype(np.float32)
     left = np.floor(centres)
     x = centres - left
     weights = np.empty((scaled_length, 4), np.float32)
-    weights[:, 0] = ((a * (x + one) - 5 * a) * (x + one) + 8 * a) * (x + one) - 4 * a
+    weights[:, 0] = ((a * (x + one) - a5) * (x + one) + a8) * (x + one) - a4
     for tap, distance in ((1, x), (2, one - x)):
-        weights[:, tap] = ((a + 2) * distance - (a + 3)) * distance * distance + one
+        weights[:, tap] = (a_plus_2 * distance - a_plus_3) * distance * distance + one
     weights[:, 3] = one - weights[:, 0] - weights[:, 1] - weights[:, 2]
     neighbours = left.astype(np.intp)[:, None] + np.arange(-1, 3)
     return np.clip(neighbours, 0, length - 1), weights

@@ -46,7 +46,7 @@ def _by_opencv(bgr: Array) -> Array:
 def _weighted(bgr: Array) -> Array:
     total: Array = np.full(bgr.shape[:2], 1 << (_FRACTION_BITS - 1), np.uint32)
     for channel, weight in enumerate(_WEIGHTS):
-        total += bgr[:, :, channel] * np.uint32(weight)
+        total += bgr[:, :, channel].astype(np.uint32) * np.uint32(weight)
     total >>= np.uint32(_FRACTION_BITS)
     luma: Array = total.astype(bgr.dtype)
     return luma

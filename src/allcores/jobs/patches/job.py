@@ -76,18 +76,19 @@ class Job:
         if not os.path.lexists(target + JOURNAL):
             self._check_parts()
         journal = Journal(target + JOURNAL, digest)
-        is_kept = self.settings.resume
+        is_over = False
         try:
             self._begin(journal)
             self._make(journal)
-            is_kept = False
+            is_over = True
         except (ImageError, NoPatches):
-            is_kept = False
+            is_over = True
             raise
         except OSError as error:
             raise OutputError.of(self.settings.target, error) from error
         finally:
             self._work.stop(_PATIENCE)
+            is_kept = self.settings.resume and bool(journal.done) and not is_over
             if not is_kept:
                 self._output.discard()
             journal.close(remove=not is_kept)
@@ -97,12 +98,12 @@ class Job:
         """Make the parts, or take up those that an interrupted run has left."""
         output = self._output
         if self.settings.resume and journal.done and output.has_parts():
+            journal.begin(anew=False)
             output.reopen(self.plan.patches)
         else:
-            journal.done.clear()
+            journal.begin(anew=True)
             output.discard()
             output.create(self.plan.patches, self._bundles)
-        journal.begin(sorted(journal.done))
 
     def _check_parts(self) -> None:
         """A part without a journal is not ours."""
@@ -165,13 +166,14 @@ class Job:
 
     def _records(self, journal: Journal) -> Generator[Record, None, None]:
         """What became of the images of all bundles, in order."""
-        missing = [bundle for bundle in self._bundles if bundle.number not in journal.done]
+        known = dict(journal.done)
+        missing = [bundle for bundle in self._bundles if bundle.number not in known]
         settings = self.settings
         with closing(cut_bundles(self._work, missing, processes=settings.processes, engine=settings.engine)) as fresh:
             for bundle in self._bundles:
-                if bundle.number in journal.done:
+                if bundle.number in known:
                     self.summary.resumed += len(bundle.images)
-                    yield from journal.done[bundle.number]
+                    yield from known[bundle.number]
                     continue
                 records = next(fresh)
                 if not any(map(is_death, records)):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .errors import OutputError
@@ -58,7 +57,8 @@ class Journal:
         digest: the plan's.
 
     Attributes:
-        done: the records of complete bundles, by their numbers, if an earlier run had the same plan.
+        done: the records of complete bundles by their numbers: those of an earlier run with the same plan, and further
+            ones as they are added.
 
     Raises:
         OutputError: another run is writing this output, or the journal cannot be written.
@@ -72,27 +72,29 @@ class Journal:
             self._file = self._open()
         except OSError as error:
             raise OutputError.of(path, error) from error
-        lines = self._file.read().splitlines()
-        if lines and _parsed(lines[0]) == self._head:
-            self._take(lines[1:])
+        head, *lines = self._file.read().splitlines(keepends=True) or [""]
+        self._length = len(head)  # of what counts; all of it is ASCII
+        if _parsed(head) == self._head:
+            self._take(lines)
 
-    def begin(self, done: Iterable[int] = ()) -> None:
-        """Start anew, with the bundles that are done already."""
-        kept = {number: self.done[number] for number in done}
-        self._file.seek(0)
-        self._file.truncate()
-        self._write(self._head)
-        for number, records in kept.items():
-            self.add(number, records)
+    def begin(self, *, anew: bool) -> None:
+        """Begin the journal, or go on after the bundles that are done already."""
+        if anew:
+            self.done.clear()
+            self._length = 0
+        self._file.truncate(self._length)
+        if anew:
+            self._write(self._head)
 
     def add(self, number: int, records: list[Record]) -> None:
         """A bundle is complete."""
+        self.done[number] = records
         self._write([number, *map(_row, records)])
 
     def forget(self) -> None:
         """From here on nothing counts any more: patches are being moved about."""
-        self._file.seek(0)
-        self._file.truncate()
+        self.done.clear()
+        self._file.truncate(0)
         self._write({"allcores patches": 1})
 
     def close(self, *, remove: bool) -> None:
@@ -118,11 +120,12 @@ class Journal:
 
     def _take(self, lines: list[str]) -> None:
         for line in lines:
-            entry = _parsed(line)
+            entry = _parsed(line) if line.endswith("\n") else None
             if not isinstance(entry, list):
                 return  # the last line may have been cut off
             number, *rows = entry
             self.done[number] = [_record(row) for row in rows]
+            self._length += len(line)
 
     def _write(self, value: object) -> None:
         try:
