@@ -1,4 +1,4 @@
-"""Turning and mirroring patches, and which patch gets which.
+"""Which patch is turned and mirrored in which way.
 
 A random augmentation is a function of the seed, the image's name and the patch's number in the image, and of nothing
 else: neither workers nor other images nor NumPy's version change it. It is the low three bits of one byte of a
@@ -15,7 +15,7 @@ import numpy as np
 from .arrays import Array
 from .recipe import MODES, Recipe
 
-__all__ = ["modes_for", "transformed"]
+__all__ = ["modes_for"]
 
 
 def modes_for(name: str, patches: int, recipe: Recipe) -> Array:
@@ -32,14 +32,3 @@ def modes_for(name: str, patches: int, recipe: Recipe) -> Array:
     stream = np.frombuffer(hashlib.shake_128(key).digest(patches), np.uint8)
     modes: Array = stream & np.uint8(len(MODES) - 1)
     return modes
-
-
-def transformed(patches: Array, mode: int) -> Array:
-    """Augment patches: a view, rotated by ``mode // 2`` quarter turns and then, if `mode` is odd, with rows reversed.
-
-    Args:
-        patches: rows and columns are the last two axes.
-    """
-    turns, is_flipped = divmod(mode, 2)
-    turned = np.rot90(patches, turns, axes=(-2, -1))
-    return turned[..., ::-1, :] if is_flipped else turned

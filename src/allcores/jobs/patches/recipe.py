@@ -99,11 +99,6 @@ class Recipe:
         """How many samples a pixel has."""
         return 3 if self.color else 1
 
-    @property
-    def is_interleaved(self) -> bool:
-        """Whether the colours of a pixel are neighbours in memory."""
-        return self.color and self.channel_axis == "last"
-
     def shape(self, side: int) -> tuple[int, ...]:
         """The shape of a patch with sides of so many pixels."""
         axis = self.channel_axis

@@ -19,7 +19,9 @@ from .outputs.base import Output, Sink
 from .plan import Bundle, PlannedImage
 from .recipe import Recipe
 
-__all__ = ["Stopped", "Work", "decoded"]
+__all__ = ["Stopped", "Work", "decoded", "keep_memory", "prepare"]
+
+_LARGE_BYTES = 16 << 20  # glibc learns from up to 32 MB
 
 
 class Stopped(Exception):
@@ -124,5 +126,15 @@ def decoded(image: PlannedImage, which: int, recipe: Recipe) -> Decoded:
 
 
 def prepare() -> None:
-    """A worker process's first step: OpenCV's own threads would be more than there are cores."""
-    cv2.setNumThreads(1)
+    """A worker process's first step."""
+    cv2.setNumThreads(1)  # OpenCV's own threads would be more than there are cores
+    keep_memory()
+
+
+def keep_memory() -> None:
+    """Let arrays of some hundred kilobytes, which come and go with every block, reuse memory.
+
+    The C library of Linux asks the system for each of them, and the system hands it over page by page, which takes
+    longer than filling it; unless a larger one has been freed before. So one is.
+    """
+    np.empty(_LARGE_BYTES, np.uint8)

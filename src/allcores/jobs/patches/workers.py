@@ -22,7 +22,7 @@ from allcores.errors import WorkerDied
 
 from .journal import Record
 from .plan import Bundle, PlannedImage
-from .work import Work, prepare
+from .work import Work, keep_memory, prepare
 
 if TYPE_CHECKING:
     from allcores.pool import Pool
@@ -47,6 +47,7 @@ def cut_bundles(
     workers = max(1, min(processes or cpu_count(), len(bundles)))
     engine = engine or ("threads" if workers <= _MOST_THREADS else "processes")
     if engine == "threads":
+        keep_memory()
         with _one_thread_each():
             yield from _cut_in_threads(work, bundles, workers)
     else:
