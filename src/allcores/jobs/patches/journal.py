@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from .errors import OutputError
 
@@ -103,20 +103,16 @@ class Journal:
             os.unlink(self._path)
         self._file.close()
 
-    def _open(self) -> Any:
+    def _open(self) -> TextIO:
         while True:
             file = open(self._path, "a+", encoding="ascii")
-            try:
-                if fcntl:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                same = os.path.exists(self._path) and os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
-            except BlockingIOError:
+            if not _locked(file):
                 file.close()
-                raise OutputError(self._path, "another run is writing this output") from None
-            if same:  # else the run that had it has just removed it
+                raise OutputError(self._path, "another run is writing this output")
+            if os.path.exists(self._path) and os.path.samestat(os.fstat(file.fileno()), os.stat(self._path)):
                 file.seek(0)
                 return file
-            file.close()
+            file.close()  # the run that had it has just removed it
 
     def _take(self, lines: list[str]) -> None:
         for line in lines:
@@ -133,6 +129,18 @@ class Journal:
             self._file.flush()
         except OSError as error:
             raise OutputError.of(self._path, error) from error
+
+
+def _locked(file: TextIO) -> bool:
+    """Lock a file for as long as it is open; False if somebody else has."""
+    if fcntl:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # a file system without locks
+    return True
 
 
 def _parsed(line: str) -> Any:
