@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -177,7 +178,7 @@ def test_rows_keep_their_content_wherever_they_are_moved(
         shifts.append(Shift(start, target, rows))
         expected[target] = bytes([number + 1]) * rows
         start, target = start + rows, target + rows
-    output.create(max(start, target, 1), [])
+    output.create(max(start, target, 1))
     (track,) = output.tracks
     for number, shift in enumerate(shifts):
         if shift.rows:
@@ -298,6 +299,51 @@ def test_a_run_that_was_killed_is_resumed(work: list[str], kind: str) -> None:
     assert 7 <= int(resumed.split()[1]) < 20
     assert content("out") == content("uninterrupted")
     assert sorted(os.listdir()) == ["images", "out", "uninterrupted"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["npy", "zarr", "hdf5", "webdataset", "png"])
+def test_runs_that_are_killed_at_any_moment_come_to_the_same_end(work: list[str], kind: str) -> None:
+    """Killed again and again, a little later each time: while cutting, moving, trimming, or naming the output."""
+    work += ["--format", kind, "--min-std", "73", "--trim-to", "100"]
+    assert run_until(0, 0, work).returncode == 1
+    expected = content("out")
+    command = [sys.executable, "-c", INTERRUPTIBLE, "0", "0", *work, "--resume"]
+    kills = 0
+    for hundredths in range(20, 90, 2):
+        if os.path.exists("out"):
+            os.rename("out", f"before-{hundredths}")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(hundredths / 100)
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+        if os.path.exists("out"):
+            assert content("out") == expected
+    assert kills
+    shutil.rmtree("out", ignore_errors=True)
+    Path("out").unlink(missing_ok=True)
+    assert run_until(0, 0, [*work, "--resume"]).returncode == 1
+    assert content("out") == expected
+
+
+@pytest.mark.parametrize("kind", ["npy", "zarr", "hdf5", "webdataset", "png"])
+def test_a_run_that_was_killed_while_being_completed_is_resumed(work: list[str], kind: str) -> None:
+    """After rows were moved and before the output has its name: nothing is cut again, and nothing trimmed twice."""
+    work += ["--format", kind, "--min-std", "73", "--trim-to", "100"]
+    assert run_until(0, 0, work).returncode == 1
+    os.rename("out", "uninterrupted")
+    dying = "from allcores.jobs.patches.outputs.base import Output\n"
+    dying += "Output.commit = lambda self: os._exit(9)\n" + INTERRUPTIBLE
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", dying, "0", "0", *work, "--resume"], timeout=50, check=False)
+        assert done.returncode == 9
+    done = run_until(0, 0, [*work, "--resume"])
+    assert "\nresumed: 20 images" in done.stdout
+    assert "images/05.png: the PNG is truncated" in done.stderr
+    assert content("out") == content("uninterrupted")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -88,7 +88,7 @@ class Job:
             raise OutputError.of(self.settings.target, error) from error
         finally:
             self._work.stop(_PATIENCE)
-            is_kept = self.settings.resume and bool(journal.done) and not is_over
+            is_kept = self.settings.resume and not journal.is_empty and not is_over
             if not is_kept:
                 self._output.discard()
             journal.close(remove=not is_kept)
@@ -96,14 +96,18 @@ class Job:
 
     def _begin(self, journal: Journal) -> None:
         """Make the parts, or take up those that an interrupted run has left."""
-        output = self._output
-        if self.settings.resume and journal.done and output.has_parts():
-            journal.begin(anew=False)
-            output.reopen(self.plan.patches)
-        else:
-            journal.begin(anew=True)
-            output.discard()
-            output.create(self.plan.patches, self._bundles)
+        is_resumed = self.settings.resume and not journal.is_empty and self._is_reopened()
+        journal.begin(anew=not is_resumed)
+        if not is_resumed:
+            self._output.discard()
+            self._output.create(self.plan.patches)
+
+    def _is_reopened(self) -> bool:
+        try:
+            self._output.reopen()
+        except (OSError, OutputError, ValueError):
+            return False  # somebody has removed it, or it was killed in the middle of being laid out
+        return True
 
     def _check_parts(self) -> None:
         """A part without a journal is not ours."""
@@ -114,13 +118,8 @@ class Job:
     def _make(self, journal: Journal) -> None:
         plan, settings = self.plan, self.settings
         records = self._cut_all(journal)
-        if isinstance(self._output, RowOutput) and not is_settled(plan.images, records, plan.recipe.copies):
-            journal.forget()
-            settled = settle(plan.images, records, self._output, plan.recipe.copies, self._work)
-            for image, before, record in zip(plan.images, records, settled, strict=True):
-                if record.error is not None and before.error is None:
-                    self._report(image._replace(patches=0), record)
-            records = settled
+        if isinstance(self._output, RowOutput) and journal.settled is None:
+            records = self._settle(self._output, records, journal)
         self._sum_up(records)
         counts = self._trim(records)
         if settings.manifest:
@@ -138,6 +137,20 @@ class Job:
             write_preview(settings.preview, plan.images, records, counts, plan.recipe)
             self.summary.paths.append(settings.preview)
         self._output.commit()
+
+    def _settle(self, output: RowOutput, records: list[Record], journal: Journal) -> list[Record]:
+        """Move rows to where they belong, if headers have promised wrongly."""
+        images, copies = self.plan.images, self.plan.recipe.copies
+        if is_settled(images, records, copies):
+            return records
+        journal.forget()
+        settled = settle(images, records, output, copies, self._work)
+        for image, before, record in zip(images, records, settled, strict=True):
+            if record.error is not None and before.error is None:
+                self._report(image._replace(patches=0), record)
+        if not any(map(is_death, settled)):
+            journal.settle(settled)
+        return settled
 
     def _cut_all(self, journal: Journal) -> list[Record]:
         """The record of every image, in order."""
@@ -166,6 +179,10 @@ class Job:
 
     def _records(self, journal: Journal) -> Generator[Record, None, None]:
         """What became of the images of all bundles, in order."""
+        if journal.settled is not None:
+            self.summary.resumed = sum(len(bundle.images) for bundle in self._bundles)
+            yield from (record for record in journal.settled if self.plan.images[record.number].error is None)
+            return
         known = dict(journal.done)
         missing = [bundle for bundle in self._bundles if bundle.number not in known]
         settings = self.settings

@@ -1,8 +1,9 @@
 """What has been done so far, beside the part: so that a run can go on where another was killed.
 
-A line of JSON for each bundle that is complete, under a first line that tells which plan it is for. A line is written
-after the bundle's patches, and the page cache outlives every process; but not the machine, so a journal of an earlier
-boot counts for nothing. The file is also the lock: two runs do not write the same output at once.
+A line of JSON for each bundle that is complete, or one for all, under a first line that tells which plan it is for. A
+line is written after the patches that it is about, and the page cache outlives every process; but not the machine, so
+a journal of an earlier boot counts for nothing. The file is also the lock: two runs do not write the same output at
+once.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Journal:
     Attributes:
         done: the records of complete bundles by their numbers: those of an earlier run with the same plan, and further
             ones as they are added.
+        settled: the records of all images, once every patch is where it belongs.
 
     Raises:
         OutputError: another run is writing this output, or the journal cannot be written.
@@ -68,6 +70,7 @@ class Journal:
         self._path = path
         self._head = {"allcores patches": 1, "plan": digest, "boot": _boot()}
         self.done: dict[int, list[Record]] = {}
+        self.settled: list[Record] | None = None
         try:
             self._file = self._open()
         except OSError as error:
@@ -81,6 +84,7 @@ class Journal:
         """Begin the journal, or go on after the bundles that are done already."""
         if anew:
             self.done.clear()
+            self.settled = None
             self._length = 0
         self._file.truncate(self._length)
         if anew:
@@ -93,9 +97,17 @@ class Journal:
 
     def forget(self) -> None:
         """From here on nothing counts any more: patches are being moved about."""
-        self.done.clear()
-        self._file.truncate(0)
-        self._write({"allcores patches": 1})
+        self.begin(anew=True)
+
+    def settle(self, records: list[Record]) -> None:
+        """All images are complete, and every patch is where it belongs."""
+        self.settled = records
+        self._write({"settled": list(map(_row, records))})
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that a later run could go on from."""
+        return not self.done and self.settled is None
 
     def close(self, *, remove: bool) -> None:
         """Let go of the output; and leave no journal, if it is complete or given up."""
@@ -117,10 +129,13 @@ class Journal:
     def _take(self, lines: list[str]) -> None:
         for line in lines:
             entry = _parsed(line) if line.endswith("\n") else None
-            if not isinstance(entry, list):
+            if entry is None:
                 return  # the last line may have been cut off
-            number, *rows = entry
-            self.done[number] = [_record(row) for row in rows]
+            if isinstance(entry, dict):
+                self.settled = [_record(row) for row in entry["settled"]]
+            else:
+                number, *rows = entry
+                self.done[number] = [_record(row) for row in rows]
             self._length += len(line)
 
     def _write(self, value: object) -> None:

@@ -64,11 +64,17 @@ class Output(ABC):
         self.parts = {os.path.realpath(name): os.path.realpath(name) + PART for name in names}
 
     @abstractmethod
-    def create(self, patches: int, bundles: Sequence[Bundle]) -> None:
+    def create(self, patches: int) -> None:
         """Make the parts, with room for so many patches."""
 
-    def reopen(self, patches: int) -> None:  # noqa: B027 (most kinds need nothing here)
-        """Take up parts that `create` has made in an earlier run, for as many patches."""
+    def reopen(self) -> None:
+        """Take up parts that an earlier run has made, whatever it was doing when it was killed, moving rows apart.
+
+        Raises:
+            OSError, OutputError, ValueError: they are not there, or of no use.
+        """
+        for part in self.parts.values():
+            os.stat(part)
 
     @abstractmethod
     def sink(self, bundle: Bundle) -> AbstractContextManager[Sink]:
@@ -76,7 +82,7 @@ class Output(ABC):
 
     @abstractmethod
     def trim(self, patches: int, shares: Sequence[Share]) -> None:
-        """Leave the first so many patches, and complete the parts.
+        """Leave the first so many patches, and complete the parts. A run that was killed doing so does it again.
 
         Args:
             patches: the total.
@@ -124,10 +130,6 @@ class Output(ABC):
         """Remove what there is of the parts."""
         for part in self.parts.values():
             remove(part)
-
-    def has_parts(self) -> bool:
-        """Whether all parts are there."""
-        return all(os.path.lexists(part) for part in self.parts.values())
 
 
 def remove(path: str) -> None:

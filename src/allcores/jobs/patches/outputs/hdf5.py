@@ -45,8 +45,11 @@ class Hdf5Output(RowOutput):
                 h5py.h5d.create(file.id, track.name.encode(), kind, space, layout)
         self._find_chunks(rows)
 
-    def reopen(self, patches: int) -> None:
-        self._find_chunks(patches)
+    def reopen(self) -> None:
+        super().reopen()
+        with self._file("r") as file:
+            rows = len(file[self.tracks[0].name])
+        self._find_chunks(rows)
 
     def extents(self, track: Track, first: int, rows: int) -> Iterator[Extent]:
         chunk, offsets = self._chunks[track.number], self._offsets[track.number]

@@ -29,7 +29,7 @@ class PngOutput(Output):
         super().__init__(target, recipe, [target])
         (self._part,) = self.parts.values()
 
-    def create(self, patches: int, bundles: Sequence[Bundle]) -> None:
+    def create(self, patches: int) -> None:
         os.makedirs(self._part)
 
     @contextmanager

@@ -83,7 +83,7 @@ class RowOutput(Output):
 
     # For all
 
-    def create(self, patches: int, bundles: Sequence[Bundle]) -> None:
+    def create(self, patches: int) -> None:
         self._check_room(patches)
         self.allocate(patches)
 

@@ -16,7 +16,8 @@ from ..arrays import Array
 from ..errors import OutputError
 from ..plan import Bundle, PlannedImage
 from ..recipe import Recipe
-from .base import Output, Share
+from ..settings import PART
+from .base import Output, Share, remove
 from .encoded import encoded
 
 __all__ = ["WebDatasetOutput"]
@@ -33,13 +34,13 @@ class WebDatasetOutput(Output):
         super().__init__(target, recipe, [target])
         (self._part,) = self.parts.values()
 
-    def create(self, patches: int, bundles: Sequence[Bundle]) -> None:
+    def create(self, patches: int) -> None:
         os.makedirs(self._part)
 
     @contextmanager
     def sink(self, bundle: Bundle) -> Iterator[TarSink]:
         try:
-            with tarfile.open(self._shard(bundle.number), "w", format=tarfile.PAX_FORMAT) as archive:
+            with tarfile.open(self._unfinished(bundle), "w", format=tarfile.PAX_FORMAT) as archive:
                 yield TarSink(archive)
         except OSError as error:
             raise OutputError.of(self.target, error) from error
@@ -47,24 +48,27 @@ class WebDatasetOutput(Output):
     def trim(self, patches: int, shares: Sequence[Share]) -> None:
         shards = 0
         for share in shares:
-            shard, kept = self._shard(share.bundle.number), sum(share.kept)
+            unfinished, kept = self._unfinished(share.bundle), sum(share.kept)
             if not kept:
-                os.unlink(shard)
+                remove(unfinished)
                 continue
-            if kept < sum(share.written):
-                self._cut(shard, kept * len(self.recipe.sides))
-            os.replace(shard, self._shard(shards))  # the empty ones leave no gaps
-            shards += 1
+            if os.path.exists(unfinished):
+                if kept < sum(share.written):
+                    self._cut(unfinished, kept * len(self.recipe.sides))
+                os.replace(unfinished, os.path.join(self._part, f"{shards:06d}.tar"))
+            shards += 1  # so empty ones leave no gaps
 
-    def _shard(self, number: int) -> str:
-        return os.path.join(self._part, f"{number:06d}.tar")
+    def _unfinished(self, bundle: Bundle) -> str:
+        return os.path.join(self._part, f"{bundle.number:06d}.tar{PART}")
 
     @staticmethod
     def _cut(shard: str, members: int) -> None:
         with tarfile.open(shard) as archive:
-            found = archive.getmembers()
+            last = archive.getmembers()[members - 1]
+        end = last.offset_data + last.size
         with open(shard, "r+b") as file:
-            file.truncate(found[members].offset)
+            file.truncate(end)
+            file.truncate(end + -end % tarfile.BLOCKSIZE)
             file.seek(0, os.SEEK_END)
             file.write(bytes(2 * tarfile.BLOCKSIZE))
             file.write(bytes(-file.tell() % tarfile.RECORDSIZE))

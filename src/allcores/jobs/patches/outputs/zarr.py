@@ -13,10 +13,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..recipe import Recipe
+from .base import remove
 from .rows import Extent, RowOutput, Track
 
 __all__ = ["ZarrOutput"]
 
+_METADATA = ".zarray"
 _CHUNK_BYTES = 4 << 20  # a compromise: a chunk is read whole for one patch, and a file takes time to open
 
 
@@ -39,8 +41,10 @@ class ZarrOutput(RowOutput):
             os.makedirs(self._folder(track), exist_ok=True)
         self.resize(rows)
 
-    def reopen(self, patches: int) -> None:
-        self._rows = patches
+    def reopen(self) -> None:
+        super().reopen()
+        with open(os.path.join(self._folder(self.tracks[0]), _METADATA), encoding="ascii") as file:
+            self._rows = json.load(file)["shape"][0]
 
     def extents(self, track: Track, first: int, rows: int) -> Iterator[Extent]:
         chunk = self._chunks[track.number]
@@ -54,7 +58,7 @@ class ZarrOutput(RowOutput):
         for track, chunk in zip(self.tracks, self._chunks, strict=True):
             needed, there = -(-rows // chunk), -(-self._rows // chunk)
             for number in range(needed, there):
-                os.unlink(self._chunk_path(track, number))
+                remove(self._chunk_path(track, number))
             for number in range(there, needed):
                 self._cut(self._chunk_path(track, number), chunk * track.row_bytes, chunk * track.row_bytes)
             if rows % chunk:  # chunks are whole also where the array ends; what lies beyond is zero
@@ -70,7 +74,7 @@ class ZarrOutput(RowOutput):
                 "order": "C",
                 "filters": None,
             }
-            self._write_json(os.path.join(self._folder(track), ".zarray"), metadata)
+            self._write_json(os.path.join(self._folder(track), _METADATA), metadata)
         self._rows = rows
 
     def _folder(self, track: Track) -> str:
