@@ -41,6 +41,7 @@ def digest(array: Any) -> str:
 # -- which patches -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.skipif(not (SHARED / "Train400").is_dir(), reason="the images of Train400 are not beside the project")
 def test_train400_gives_the_bytes_that_an_independent_program_gave(here: Path) -> None:
     found = cut(SHARED / "Train400", augment="none")
@@ -297,6 +298,17 @@ def test_images_without_partners_and_partners_without_images_are_named(here: Pat
         "lr/e.png": "a partner without its image",
     }
     assert summary.images == 2
+
+
+def test_a_partner_that_cannot_be_read_is_named(here: Path) -> None:
+    for name in ("a.png", "b.png"):
+        save(Path("clean", name), noise(50, 50))
+        save(Path("noisy", name), noise(50, 50))
+    Path("noisy/a.png").write_bytes(b"")
+    summary = make_patches("clean", "out.npy", pairs="noisy")
+    (failure,) = summary.failures
+    assert (failure.path, failure.reason) == ("clean/a.png", "its partner noisy/a.png: the file is empty")
+    assert summary.images == 1
 
 
 # -- usage -------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -487,7 +488,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(here: Path, kind: str) ->
 def test_a_hundred_gigabytes_may_be_promised(here: Path) -> None:
     """What follows 112 GB that never come is written behind them, and found at its place in the end."""
     save(Path("images/a.png"), np.zeros((3000, 3000), np.uint8))
-    os.truncate("images/a.png", 5000)
+    os.truncate("images/a.png", 10_000)
     image = noise(50, 50)
     save(Path("images/b.png"), image)
     options: dict[str, Any] = {"scales": [1], "stride": 1, "min_std": 0.001}  # with which the room is not asked for
@@ -497,6 +498,29 @@ def test_a_hundred_gigabytes_may_be_promised(here: Path) -> None:
     found = np.load("out.npy")
     assert len(found) == 8 * 11 * 11
     np.testing.assert_array_equal(found[::8], plain_patches(image, scales=[1], stride=1))
+
+
+@pytest.mark.parametrize("side", [30_000, 200_000])
+def test_a_few_wrong_bytes_do_not_ask_for_all_the_room_there_is(here: Path, side: int) -> None:
+    """A small file that says that it holds more pixels than the disk has room for."""
+    image = noise(50, 50)
+    save(Path("images/a.png"), image)
+    png = Path("images/a.png").read_bytes()
+    header = b"IHDR" + side.to_bytes(4, "big") * 2 + png[24:29]
+    Path("images/b.png").write_bytes(png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:])
+    summary = make_patches("images", "out.npy", augment="none", stride=1)
+    np.testing.assert_array_equal(np.load("out.npy"), plain_patches(image, stride=1))
+    assert [failure.path for failure in summary.failures] == ["images/b.png"]
+
+
+def test_large_flat_images_are_cut_although_their_files_seem_too_small(here: Path) -> None:
+    """A lossless WebP of one colour takes fewer bytes than anybody would plan for."""
+    save(Path("images/a.webp"), np.full((700, 600, 3), 77, np.uint8), lossless=True)
+    save(Path("images/b.png"), noise(50, 50))
+    assert os.path.getsize("images/a.webp") * 1032 < 700 * 600
+    make_patches("images", "out.npy", augment="none")
+    expected = [plain_patches(np.full((700, 600), 77, np.uint8)), plain_patches(noise(50, 50))]
+    np.testing.assert_array_equal(np.load("out.npy"), np.concatenate(expected))
 
 
 def test_memory_does_not_grow_with_the_output(here: Path) -> None:

@@ -22,7 +22,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from allcores.jobs.patches import OutputError, make_patches
+from allcores.jobs.patches import OutputError, make_patches, manifest
 from patches_reference import augmented, noise, save, scaled
 
 FORMATS = ("npy", "zarr", "hdf5", "webdataset", "png")
@@ -271,6 +271,17 @@ def test_the_manifest_leads_to_every_patch(here: Path, ending: str, options: dic
         top, left = int(row["row"]), int(row["column"])
         expected = augmented(level[top : top + 16, left : left + 16], int(row["mode"]))
         np.testing.assert_array_equal(patch if patch.ndim == 2 else patch[:, :, 1], expected)
+
+
+def test_a_parquet_manifest_is_written_group_by_group(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "_ROWS_A_GROUP", 300)
+    patches = made("npy", manifest="out.parquet")["patches"]
+    file = pyarrow.parquet.ParquetFile("out.parquet")
+    assert file.num_row_groups > 1
+    assert file.metadata.num_rows == len(patches)
+    table = file.read()
+    file.close()
+    assert len(set(table["file"].to_pylist())) == 5
 
 
 def test_a_manifest_of_pairs_counts_pixels_of_the_larger_images(here: Path) -> None:

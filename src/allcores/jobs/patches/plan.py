@@ -18,6 +18,10 @@ from .recipe import Recipe
 __all__ = ["Bundle", "Plan", "PlannedImage", "make_plan"]
 
 
+# What the best of the usual compressions, deflate, makes of an image of one colour.
+_PIXELS_A_BYTE = 1032
+
+
 class PlannedImage(NamedTuple):
     """An image to be cut.
 
@@ -119,6 +123,11 @@ def _keys(names: Sequence[str]) -> list[str]:
     return [stem if alike[stem] == 1 and stem not in taken else name for name, stem in zip(names, stems, strict=True)]
 
 
+def _is_plausible(header: Header, state: FileState) -> bool:
+    """Whether a file is large enough for its pixels: no room is to be asked for because of a few wrong bytes."""
+    return header.height * header.width <= _PIXELS_A_BYTE * state.size
+
+
 def _planned(image: PlannedImage, recipe: Recipe) -> PlannedImage:
     if image.error is not None:
         return image
@@ -128,13 +137,14 @@ def _planned(image: PlannedImage, recipe: Recipe) -> PlannedImage:
         try:
             file, state = open_image(path)
             with file:
-                headers.append(read_header(file))
+                header = read_header(file)
+                headers.append(header if header and _is_plausible(header, state) else None)
         except OSError as error:
             of_partner = " (its partner)" if headers else ""
             return image._replace(error=f"{reason_of(error)}{of_partner}")
         states.append(state)
     smaller = headers[-1]
-    # A header that is not understood promises nothing; the decoder has the last word.
+    # A header that is not understood, or not believed, promises nothing; the decoder has the last word.
     windows = windows_in(smaller.height, smaller.width, recipe) if smaller else 0
     return image._replace(
         states=tuple(states),
