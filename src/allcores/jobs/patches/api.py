@@ -55,7 +55,7 @@ def make_patches(
     resume: bool = False,
     dry_run: bool = False,
     processes: int | None = None,
-    engine: str | None = None,
+    engine: str = "threads",
     progress: bool = False,
     on_failure: Callable[[Failure], object] | None = None,
 ) -> Summary:
@@ -102,7 +102,7 @@ def make_patches(
             done for the next. A run that was killed can be resumed in any case.
         dry_run: only count; the summary then has what the headers promise.
         processes: how many workers; left out, one a core.
-        engine: ``"threads"`` or ``"processes"``; left out, what is likely to be quicker.
+        engine: ``"threads"``, or ``"processes"``, which survive a crash of the decoder.
         progress: whether to show a bar on standard error.
         on_failure: called with each file that gives no patches.
 

@@ -140,7 +140,12 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
     )
     add("--dry-run", action="store_true", help="only read headers, and tell how many patches there would be")
     add("-j", "--jobs", dest="processes", metavar="N", type=int, help="use N workers (default: one a core)")
-    add("--engine", choices=ENGINES, help="what workers are (default: what is likely to be quicker)")
+    add(
+        "--engine",
+        choices=ENGINES,
+        default="threads",
+        help="what workers are; processes survive crashes of the decoder",
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ class Settings:
         manifest, preview: files to write beside the output, if any.
         resume: whether to go on where an interrupted run ended, and to leave what is done if this one is interrupted.
         processes: how many workers; None for one a core.
-        engine: what they are: ``"threads"``, ``"processes"``, or None for what is likely to be quicker.
+        engine: what they are: ``"threads"`` or ``"processes"``.
 
     Raises:
         RecipeError: naming the option that cannot be, and what could.
@@ -50,13 +50,12 @@ class Settings:
     preview: str | None = None
     resume: bool = False
     processes: int | None = None
-    engine: str | None = None
+    engine: str = "threads"
 
     def __post_init__(self) -> None:
         _choice("format", self.format, FORMATS)
         _choice("on_error", self.on_error, ON_ERROR)
-        if self.engine is not None:
-            _choice("engine", self.engine, ENGINES)
+        _choice("engine", self.engine, ENGINES)
         for name in ("trim_to", "chunk", "processes"):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int) and not isinstance(value, bool) and value >= 1):

@@ -1,12 +1,13 @@
 """Where bundles are cut: in this thread, in threads, or in processes.
 
-Nearly all of the work is done in OpenCV, NumPy and the system, which let go of Python's lock meanwhile; so a few
-threads are as quick as processes, start at once and share one copy of the libraries. With many workers the rest of
-the work, some microseconds a block, makes threads wait for each other.
+Nearly all of the work is done in OpenCV, NumPy and the system, which let go of Python's lock meanwhile. So threads are
+as quick as processes, start at once and share one copy of the libraries: they are the default. Sixteen processes take
+up 260 MB, sixteen threads not much more than one. (With very many workers and very small images the rest of the work,
+some tenths of a millisecond an image, will make threads wait for each other; on two cores that does not show.)
 
-A worker process that dies, in a decoder that a damaged file has led astray, costs that image only: the images of its
-bundle are tried one by one, and then the others are cut. (A thread that crashes takes the program with it. Nobody
-should cut images from strangers in threads.)
+A thread that crashes, in a decoder that a damaged file has led astray, takes the program with it: nobody should cut
+images from strangers in threads. A process that dies costs that image only: the images of its bundle are tried one by
+one, and then the others are cut.
 """
 
 from __future__ import annotations
@@ -29,12 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["cut_bundles", "is_death"]
 
-_MOST_THREADS = 4
 _DEATH = "not cut: "
 
 
 def cut_bundles(
-    work: Work, bundles: Sequence[Bundle], *, processes: int | None, engine: str | None
+    work: Work, bundles: Sequence[Bundle], *, processes: int | None, engine: str
 ) -> Generator[list[Record], None, None]:
     """Cut bundles; yields the records of each, in order.
 
@@ -42,10 +42,9 @@ def cut_bundles(
         work: the workers' task.
         bundles: what to cut.
         processes: how many workers; None for one a core.
-        engine: what they are; None for what is likely to be quicker.
+        engine: what they are: ``"threads"`` or ``"processes"``.
     """
     workers = max(1, min(processes or cpu_count(), len(bundles)))
-    engine = engine or ("threads" if workers <= _MOST_THREADS else "processes")
     if engine == "threads":
         keep_memory()
         with _one_thread_each():
