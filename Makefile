@@ -46,7 +46,7 @@ lint: $(VENV)/.lint ## style and types
 storm: $(VENV)/.test ## 50,000 tasks while another process kills workers; SEEDS=10 runs ten storms
 	$(BIN)/python -m tests.storm --seeds $(or $(SEEDS),1) --seed $(or $(SEED),1) --tasks $(or $(TASKS),50000)
 
-bench: $(VENV)/.bench ## measure against the peers; writes docs/benchmarks.md
+bench: $(VENV)/.bench ## measure against the peers, some ten minutes; writes docs/benchmarks.md, its data and its plot
 	$(BIN)/python -m bench
 
 clean: ## remove the virtual environments and caches

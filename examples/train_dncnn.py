@@ -62,7 +62,7 @@ class DnCNN(nn.Sequential):
 
 
 class Patches(Dataset):
-    """The patches of an .npy file, mapped into memory: nothing is loaded at the start, and only what is used is read."""
+    """The patches of an .npy file, mapped into memory: nothing is loaded at the start, only what is used is read."""
 
     def __init__(self, path: str) -> None:
         self.patches = np.load(path, mmap_mode="r")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing.resource_tracker
 import os
+import signal
 import sys
 import threading
 import time
@@ -14,6 +15,10 @@ import psutil
 import pytest
 
 from allcores import Pool
+
+# A shell that starts the tests in the background has SIGINT ignored, and programs started here would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ENGINES = ("processes", "threads", "serial")
 

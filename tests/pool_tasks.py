@@ -52,6 +52,11 @@ def sleep_and_return(seconds: float, value: Any = None) -> Any:
     return value
 
 
+def sleep_first(values: list[int]) -> int:
+    time.sleep(0.001)
+    return values[0]
+
+
 def pid(_: Any = None) -> int:
     return os.getpid()
 

@@ -480,3 +480,24 @@ def test_workers_are_called_after_their_pool() -> None:
         with pytest.raises(WorkerDied):
             pool.apply(tasks.die, ("_exit",))
         assert pool.apply(name) == "crew-2"
+
+
+def test_a_filter_for_a_librarys_warnings_imports_no_library(tmp_path: Path) -> None:
+    """It would be imported anew by each worker; while it is not there it does not warn, and then the filter is."""
+    (tmp_path / "library.py").write_text(
+        "import warnings\nclass Old(UserWarning): pass\ndef use(_): warnings.warn('old', Old, stacklevel=1)\n"
+    )
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import sys, warnings, library\n"
+        "from allcores import Pool\n"
+        "warnings.simplefilter('error', library.Old)\n"
+        "with Pool(1) as pool:\n"
+        "    print(pool.apply(eval, (\"'library' in __import__('sys').modules\",)))\n"
+        "    try:\n"
+        "        pool.apply(library.use, (1,))\n"
+        "    except library.Old:\n"
+        "        print('raised')\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stdout == "False\nraised\n", done.stderr

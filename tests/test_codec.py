@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 import pool_tasks as tasks
 from allcores.engine import channel
-from allcores.engine.by_value import dumps_by_value
 from allcores.engine.codec import Codec
 from allcores.engine.explain import unpicklable_part
 from allcores.engine.frames import FrameReader, frame
@@ -156,10 +155,12 @@ def test_nothing_is_named_where_all_can_be_pickled() -> None:
 # Outcomes
 
 
+def apart(parcel: object) -> Any:
+    raise AssertionError("nothing here is large")
+
+
 def stream_of(values: list[Any]) -> bytes:
-    return b"".join(
-        pickle.dumps(value, 3)[2:-1] if type(value) in PLAIN else pack(value, dumps_by_value) for value in values
-    )
+    return b"".join(pickle.dumps(value, 3)[2:-1] if type(value) in PLAIN else pack(value, apart) for value in values)
 
 
 outcomes = st.recursive(
@@ -205,7 +206,7 @@ def test_a_failure_in_a_stream_is_the_error_with_its_traceback_in_text() -> None
     try:
         tasks.raise_two_arguments()
     except tasks.TwoArguments as error:
-        stream = stream_of([1]) + pack_failure(error, error.__traceback__, dumps_by_value)
+        stream = stream_of([1]) + pack_failure(error, error.__traceback__)
     values, failures = unpack_stream(stream, True)
     assert failures
     error = values[1].error
@@ -219,7 +220,7 @@ def test_an_error_class_that_cannot_be_found_here_is_replaced_by_remote_error() 
     sys.modules["vanishing_module"] = module
     try:
         exec("class Gone(Exception):\n    pass", module.__dict__)
-        packed = pack_failure(module.Gone("some text"), None, dumps_by_value)
+        packed = pack_failure(module.Gone("some text"), None)
     finally:
         del sys.modules["vanishing_module"]
     values, _ = unpack_stream(packed, True)
@@ -320,7 +321,10 @@ def test_a_function_that_captures_something_changeable_is_pickled_each_time() ->
 def test_equal_pickles_are_one_function() -> None:
     table = FunctionTable()
     counter = tasks.Counter(1)
-    assert add(table, counter.add) is add(table, counter.add)
+    first = add(table, counter.add)
+    assert table.find(counter.add) is None  # another object
+    assert table.known(*Codec(False).function(counter.add)) is first
+    assert table.known(*Codec(False).function(tasks.Counter(2).add)) is None
 
 
 def test_what_is_forgotten_is_told_so_that_workers_can_forget_it() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 import reliability_tasks as tasks
 from allcores import MemoryLimitExceeded, Pool, WorkerDied
-from allcores.lanes import processes as process_lanes
+from allcores.lanes import process_lane as process_lanes
 
 pytestmark = pytest.mark.timeout(45)
 
@@ -504,8 +504,8 @@ def test_an_allocation_that_the_kernel_refuses_is_an_error_of_its_task() -> None
 
 
 def test_a_result_for_which_there_is_no_memory_is_an_error_of_its_task() -> None:
-    def make(size: int) -> bytes:
-        return bytes(size)
+    def make(size: int) -> str:
+        return "x" * size  # its pickle is as long again
 
     with Pool(1, tasks.limit_address_space, (700 << 20,)) as pool:
         outcome = outcome_of(pool.apply_async(make, (400 << 20,)))

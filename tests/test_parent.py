@@ -789,3 +789,25 @@ def test_a_callback_that_waits_for_the_pool_is_told_so(processes: Pool, wait_unt
     wait_until(lambda: len(heard) == len(waits), SOON)
     assert all(isinstance(error, RuntimeError) and "callback" in str(error) for error in heard)
     assert processes.apply_async(tasks.same, (2,)).get(SOON) == 2
+
+
+def test_a_program_that_leaves_sigpipe_to_the_system_survives_its_workers(tmp_path: Path) -> None:
+    """As command lines do, so that `| head` ends them."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        "import os, signal\n"
+        "from allcores import Pool, WorkerDied\n"
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+        "with Pool(1) as pool:\n"
+        "    for _ in range(12):\n"
+        "        try:\n"
+        "            os.kill(pool.apply(os.getpid), signal.SIGKILL)\n"
+        "            pool.apply(len, (bytes(300_000),))\n"
+        "        except WorkerDied:\n"
+        "            pass\n"
+        "    template = pool.apply(os.getppid)\n"
+        "    os.kill(template, signal.SIGKILL)\n"
+        "    print(pool.apply(abs, (-1,), retries=2))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr

@@ -497,9 +497,6 @@ def test_an_initializer_of_main_sets_globals_of_main_for_the_tasks() -> None:
     ).splitlines() == ["{('ready', 1)}"]
 
 
-@pytest.mark.xfail(
-    reason="a known limit, see Functions in docs/architecture.md: workers share one __main__", strict=False
-)
 def test_a_global_of_main_that_was_rebound_leaves_earlier_calls_alone() -> None:
     """Tasks of a call that are still under way see what was when they were submitted."""
     assert (

@@ -509,3 +509,17 @@ def test_items_of_a_map_are_let_go(pool: Pool, wait_until: WaitUntil) -> None:
     assert result.get(5) == [None] * 10
     items.clear()
     wait_until(lambda: not any(ref() is not None for ref in refs))
+
+
+@pytest.mark.parametrize("method", ["imap", "imap_unordered"])
+def test_an_iterator_may_use_its_buffer_again(processes: Pool, method: str) -> None:
+    """As readers do that hand out one array, list or record again and again."""
+
+    def readings() -> Iterator[list[int]]:
+        buffer = [0, 0]
+        for number in range(200):
+            buffer[0] = number
+            yield buffer
+
+    results = getattr(processes, method)(tasks.sleep_first, readings(), buffersize=50)
+    assert sorted(results) == list(range(200))

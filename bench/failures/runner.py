@@ -11,8 +11,11 @@ import time
 
 import psutil
 
-from bench import runner
+from bench import processes, runner
 from bench.failures import cases
+
+# By this, what a case's program has started can be told from everything else.
+MARK = f"failures-{os.getpid()}"
 
 
 def is_alive(number):
@@ -57,7 +60,7 @@ def run_once(case, library, limit):
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=sink,
-                env=runner.environment_of_a_measurement(),
+                env=runner.environment_of_a_measurement(MARK),
                 start_new_session=True,
             )
             family = set()
@@ -118,7 +121,7 @@ def clean_up(process, family):
         except ProcessLookupError:
             continue
     process.wait()
-    runner.end_group(process.pid)
+    processes.end_all(process.pid, MARK)
 
 
 def run_all(chosen, libraries, limit, tell):

@@ -1,6 +1,5 @@
-"""The images that are cut: the same for every peer and round, made once and kept in the folder for temporary files."""
+"""The images that are cut: the same for every peer and round. The runner removes them with its temporary files."""
 
-import os
 import pathlib
 import tempfile
 
@@ -8,23 +7,18 @@ REAL = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "Train4
 
 
 def small_grey(count):
-    """So many images of 180 × 180: those of Train400, over and over, where they are beside the project."""
-    return _kept(
-        f"grey-{'real' if REAL.is_dir() else 'made'}-{count}", _link_real if REAL.is_dir() else _make_small, count
-    )
+    """A folder with so many images of 180 × 180: those of Train400, over and over, where they are beside the project."""
+    return _folder(_link_real if REAL.is_dir() else _make_small, count)
 
 
 def large_color(count):
-    """So many made-up images of 1080 × 1440 in colours."""
-    return _kept(f"color-{count}", _make_large, count)
+    """A folder with so many made-up images of 1080 × 1440 in colours."""
+    return _folder(_make_large, count)
 
 
-def _kept(name, make, count):
-    folder = pathlib.Path(tempfile.gettempdir(), f"allcores-bench-{name}")
-    if not folder.is_dir():
-        part = pathlib.Path(tempfile.mkdtemp(prefix="allcores-bench-"))
-        make(part, count)
-        os.rename(part, folder)
+def _folder(make, count):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="images-"))
+    make(folder, count)
     return folder
 
 

@@ -5,10 +5,27 @@ Nothing here, nor in the modules below, imports more at its top than the bare in
 (so no dataclasses, no typing): the start-up rows would measure a peer whose imports had been done for it.
 """
 
-from bench.rows import bulk, lone, patches, start, tiny
+from bench.rows import arrays, bulk, busy, growth, idle, lone, patches, shared, start, streams, tiny
 
 ALL = (
-    *(tiny.FLOOD, tiny.UNORDERED, lone.LONE, bulk.MAP, start.START, start.SECOND),
-    *(patches.AUGMENTED, patches.PLAIN, patches.MANY, patches.CROPPED),
+    tiny.FLOOD,
+    tiny.UNORDERED,
+    lone.LONE,
+    bulk.MAP,
+    start.START,
+    start.SECOND,
+    idle.IDLE,
+    arrays.ARGUMENT,
+    arrays.RESULT,
+    shared.SHARE,
+    streams.ENDLESS,
+    streams.SLOW,
+    busy.SPEEDUP,
+    busy.HOSTAGE,
+    growth.GROWTH,
+    patches.AUGMENTED,
+    patches.PLAIN,
+    patches.MANY,
+    patches.CROPPED,
 )
 BY_NAME = {row.name: row for row in ALL}

@@ -29,11 +29,11 @@ LONE = Row(
     name="lone",
     title="Lone `apply`, round trip",
     about="One call after the other, each waited for; the median of up to {n:,} calls.",
-    operation="lone",
+    operations=("lone",),
     measure=measure,
     metrics=(Metric("trip", "a round trip", "µs"),),
     size=10_000,
     quick_size=100,
     goals=(Goal("at most 1.5 × a bare Connection ping-pong", "trip", 1 / 1.5, "connection"),),
-    without=("serial",),
+    without={"serial": "is no round trip"},
 )

@@ -2,6 +2,7 @@
 
 import time
 
+from bench import procfs
 from bench.rows.base import Goal, Metric, Row, expect
 
 SECONDS_BETWEEN_LOOKS = 0.02
@@ -62,28 +63,16 @@ def run(command, check, wait):
 
 def peak_memory(command, check):
     """The most that a program and its descendants have in memory, in MB; pages that they share are counted once."""
-    import psutil
-
     peak = 0
 
     def watch(process):
         nonlocal peak
-        root = psutil.Process(process.pid)
         while process.poll() is None:
-            peak = max(peak, sum(share(pid) for pid in (root.pid, *(child.pid for child in root.children(True)))))
+            peak = max(peak, procfs.family_memory(process.pid))
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
     run(command, check, watch)
-    return peak / 1e6
-
-
-def share(pid):
-    """A process's proportional share of the memory in which it has a part, in bytes."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-            return 1024 * sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
-    except (OSError, ValueError):
-        return 0  # it has just ended
+    return peak / procfs.MB
 
 
 WHOLE = Metric("whole", "the whole program", "s")
@@ -99,9 +88,10 @@ AUGMENTED = Row(
     name="patches",
     title="Patches, augmented at random",
     about=ABOUT,
-    operation="patches",
+    operations=("patches",),
     measure=measurer("patches"),
     metrics=(WHOLE, MEMORY),
+    is_of_programs=True,
     size=400,
     quick_size=8,
     goals=(Goal("at least 12 × the tutorial's way", "whole", 12, "tutorial-patches"), LITTLE_MEMORY),
@@ -111,9 +101,10 @@ PLAIN = Row(
     name="plain-patches",
     title="Patches, not augmented",
     about=ABOUT,
-    operation="plain_patches",
+    operations=("plain_patches",),
     measure=measurer("plain_patches"),
     metrics=(WHOLE, MEMORY),
+    is_of_programs=True,
     size=400,
     quick_size=8,
     goals=(LITTLE_MEMORY,),
@@ -123,9 +114,10 @@ MANY = Row(
     name="many-patches",
     title="Patches of many images, not augmented",
     about=ABOUT,
-    operation="plain_patches",
+    operations=("plain_patches",),
     measure=measurer("plain_patches"),
     metrics=(WHOLE, MEMORY),
+    is_of_programs=True,
     size=4_000,
     quick_size=8,
     goals=(AHEAD, LITTLE_MEMORY),
@@ -135,9 +127,10 @@ CROPPED = Row(
     name="crops",
     title="Crops of large images, a PNG file each",
     about="{n:,} images of 1080 × 1440 in colours, in crops of 480 × 480 every 240. Memory is sampled in a second run.",
-    operation="crops",
+    operations=("crops",),
     measure=measure_crops,
     metrics=(WHOLE, MEMORY),
+    is_of_programs=True,
     size=24,
     quick_size=1,
 )

@@ -2,7 +2,7 @@
 
 import time
 
-from bench.rows.base import Goal, Metric, Row, expect
+from bench.rows.base import CLUSTERS, Goal, Metric, Row, expect
 from bench.tasks import same
 
 
@@ -27,7 +27,7 @@ START = Row(
     name="start",
     title="Cold start",
     about="A fresh interpreter imports the library, makes a pool and has one result.",
-    operation="lone",
+    operations=("lone",),
     measure=measure_start,
     metrics=(
         Metric("first", "import, pool, first result", "ms"),
@@ -36,17 +36,18 @@ START = Row(
     size=1,
     quick_size=1,
     goals=(Goal("at most 120 ms from the import to the first result", "first", 120),),
+    without=CLUSTERS,
 )
 
 SECOND = Row(
     name="second",
     title="A second pool",
     about="The first pool has been closed; a second one is made in the same process and has one result.",
-    operation="lone",
+    operations=("lone",),
     measure=measure_second,
     metrics=(Metric("second", "pool, first result", "ms"),),
     size=1,
     quick_size=1,
     goals=(Goal("at most 15 ms", "second", 15),),
-    without=("serial",),
+    without={"serial": "has no pool", **CLUSTERS},
 )

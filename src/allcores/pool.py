@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 
+from allcores.arguments import check_callbacks, check_count, check_modules, check_tuple
 from allcores.cpu import cpu_count
 from allcores.engine.calls import StreamCall
 from allcores.engine.lane import Lanes
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from allcores.watch.stats import PoolStats
 
 __all__ = ["Pool"]
+
+_OPEN = PoolState.OPEN
+
+#: The keyword arguments of a call without any.
+_NOTHING: dict[str, Any] = {}
 
 _numbers = itertools.count(1)
 _alive: weakref.WeakSet[Scheduler] = weakref.WeakSet()
@@ -82,8 +88,8 @@ class Pool:
         name: str | None = None,
     ) -> None:
         self._closed = True  # until all is well, for __del__
-        size = _check_count("processes", processes, none=cpu_count())
-        tasks_per_lane = _check_count("maxtasksperchild", maxtasksperchild, none=None)
+        size = check_count("processes", processes, none=cpu_count())
+        tasks_per_lane = check_count("maxtasksperchild", maxtasksperchild, none=None)
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         if finalizer is not None and not callable(finalizer):
@@ -102,9 +108,9 @@ class Pool:
         lanes = make_lanes(
             engine,
             name=self._name,
-            initializer=(initializer, _check_tuple("initargs", initargs)) if initializer is not None else None,
+            initializer=(initializer, check_tuple("initargs", initargs)) if initializer is not None else None,
             finalizer=(finalizer, ()) if finalizer is not None else None,
-            preload=_check_modules(preload),
+            preload=check_modules(preload),
             context=context,
         )
         assert size is not None
@@ -123,7 +129,7 @@ class Pool:
         self,
         func: Callable[..., Any],
         args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},
+        kwds: Mapping[str, Any] = _NOTHING,
         *,
         timeout: Any = UNSET,
         retries: Any = UNSET,
@@ -154,7 +160,7 @@ class Pool:
         self,
         func: Callable[..., Any],
         args: Iterable[Any] = (),
-        kwds: Mapping[str, Any] = {},
+        kwds: Mapping[str, Any] = _NOTHING,
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
         *,
@@ -187,28 +193,32 @@ class Pool:
         retries: Any,
     ) -> SingleResult:
         scheduler = self._scheduler
-        if scheduler.state is not PoolState.OPEN:
+        if scheduler.state is not _OPEN:
             self._check_usable()
         policy = self._policy
         if timeout is not UNSET or retries is not UNSET:
             policy = make_policy(policy, timeout, retries)
         failure = payload = None
-        args = _check_tuple("args", args)
-        try:
-            kwds = dict(kwds)
-        except (TypeError, ValueError):
-            raise TypeError(f"kwds must be a mapping, not {kwds!r}") from None
-        _check_callbacks(callback, error_callback)
+        if type(args) is not tuple:
+            args = check_tuple("args", args)
+        keywords = _NOTHING
+        if kwds is not _NOTHING:
+            try:
+                keywords = dict(kwds)
+            except (TypeError, ValueError):
+                raise TypeError(f"kwds must be a mapping, not {kwds!r}") from None
+        if callback is not None or error_callback is not None:
+            check_callbacks(callback, error_callback)
         if self._seeds is not None:
             key = next(self._seeds.number((None,)))[0]
             func, args = SeededCall(func), (key, *args)
         try:
-            payload = self._lanes.pack(args, kwds)
-            function = scheduler.function(func)
+            payload = self._lanes.pack(args, keywords)
+            function = scheduler.repertoire.function(func)
         except Exception as error:
             failure = Failure(error)
-            function = scheduler.unsendable(func)
-        result = SingleResult(scheduler, function, policy, self, payload, (args, kwds), callback, error_callback)
+            function = scheduler.repertoire.unsendable(func)
+        result = SingleResult(scheduler, function, policy, self, payload, args, keywords, callback, error_callback)
         if failure is not None:
             result.value = failure
             scheduler.settlement.complete([result])
@@ -308,9 +318,9 @@ class Pool:
     ) -> MapResult:
         self._check_usable()
         policy = make_policy(self._policy, timeout, retries)
-        least = _check_count("chunksize", chunksize, none=1)
+        least = check_count("chunksize", chunksize, none=1)
         assert least is not None
-        _check_callbacks(callback, error_callback)
+        check_callbacks(callback, error_callback)
         if self._seeds is not None:
             func, iterable, star = self._seeds.seeded(func, star), self._seeds.number(iterable), False
         # A list is copied: the caller may change it while tasks run.
@@ -318,10 +328,10 @@ class Pool:
         scheduler = self._scheduler
         unsendable: Exception | None = None
         try:
-            function = scheduler.function(func)
+            function = scheduler.repertoire.function(func)
         except Exception as error:
             unsendable = error
-            function = scheduler.unsendable(func)
+            function = scheduler.repertoire.unsendable(func)
         result = MapResult(
             scheduler,
             function,
@@ -407,17 +417,17 @@ class Pool:
     ) -> ResultIterator:
         self._check_usable()
         policy = make_policy(self._policy, timeout, retries)
-        least = _check_count("chunksize", chunksize, none=1)
-        room = _check_count("buffersize", buffersize, none=None)
+        least = check_count("chunksize", chunksize, none=1)
+        room = check_count("buffersize", buffersize, none=None)
         assert least is not None
         total = len(iterable) if isinstance(iterable, Sequence) else None
         if self._seeds is not None:
             func, iterable = self._seeds.seeded(func, False), self._seeds.number(iterable)
         scheduler = self._scheduler
         try:
-            function = scheduler.function(func)
+            function = scheduler.repertoire.function(func)
         except Exception as error:
-            call = StreamCall(scheduler, scheduler.unsendable(func), policy, self, False, ordered)
+            call = StreamCall(scheduler, scheduler.repertoire.unsendable(func), policy, self, False, ordered)
             call.end(error)
             return stream(call, (), None)
         call = StreamCall(scheduler, function, policy, self, False, ordered, least)
@@ -430,6 +440,26 @@ class Pool:
             from allcores.watch.progress import progress_bar
 
             call.on_progress, call.on_end = progress_bar(total, wanted, call.function.name)
+
+    # Large data
+
+    def share(self, obj: Any) -> Any:
+        """Send an object to each worker once, instead of with each task.
+
+        Args:
+            obj: anything that can be pickled. The arrays in it are mapped by the workers, not copied; what a task
+                writes to one, only tasks of the same worker see.
+
+        Returns:
+            A handle, to be passed to tasks as an argument, in an argument, in a `functools.partial` or a closure; it
+            arrives as the object. The object lives in the workers until the handle is gone. Where tasks run in
+            this process (``engine="threads"`` or ``"serial"``), it is the object itself.
+
+        Raises:
+            Exception: what pickling the object raised.
+        """
+        self._check_usable()
+        return self._scheduler.repertoire.share(obj)
 
     # Life
 
@@ -495,54 +525,6 @@ class Pool:
         if self._pid != os.getpid():
             raise RuntimeError("this pool belongs to the process that this one was forked from; make a new one here")
         self._scheduler.check_open()
-
-
-def _check_tuple(name: str, value: Any) -> tuple[Any, ...]:
-    """Return an iterable as a tuple.
-
-    Raises:
-        TypeError: naming the argument.
-    """
-    try:
-        return tuple(value)
-    except TypeError:
-        raise TypeError(f"{name} must be iterable, not {value!r}") from None
-
-
-def _check_callbacks(callback: Any, error_callback: Any) -> None:
-    """Raise TypeError for a callback that cannot be called, naming it."""
-    for name, value in (("callback", callback), ("error_callback", error_callback)):
-        if value is not None and not callable(value):
-            raise TypeError(f"{name} must be a callable or None, not {value!r}")
-
-
-def _check_modules(preload: Any) -> tuple[str, ...]:
-    """Return names of modules as a tuple.
-
-    Raises:
-        TypeError: there is something else among them, or they are one text.
-    """
-    names = () if isinstance(preload, str) else _check_tuple("preload", preload)
-    if isinstance(preload, str) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"preload must be names of modules, such as ['numpy'], not {preload!r}")
-    return names
-
-
-def _check_count(name: str, value: Any, none: int | None) -> int | None:
-    """Return `value` if it is a count of 1 or more, `none` if it is None.
-
-    Raises:
-        TypeError, ValueError: naming the argument.
-    """
-    if value is None:
-        return none
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        wrong = ValueError if name == "maxtasksperchild" else TypeError  # as the standard pool has it
-        raise wrong(f"{name} must be a whole number or None, not {value!r}")
-    count = int(value.__index__())
-    if count < 1:
-        raise ValueError(f"{name} must be 1 or more, not {count}")
-    return count
 
 
 # The end of the program

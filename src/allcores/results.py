@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from allcores.engine.batching import size_of_window
-from allcores.engine.calls import Call, MapCall, SingleCall, Source, StreamCall
+from allcores.engine.calls import Call, Frozen, MapCall, SingleCall, Source, StreamCall
 from allcores.engine.outcome import Failure
 
 TYPE_CHECKING = False
@@ -115,7 +115,7 @@ class AsyncResult(Call):
         Returns:
             False when it was done already.
         """
-        return self.scheduler.cancel(self)
+        return self.scheduler.interventions.cancel(self)
 
     def __await__(self) -> Generator[Any, None, Any]:
         import asyncio
@@ -177,11 +177,12 @@ class MapResult(AsyncResult, MapCall):
         values, self.values = self.values, None
         if values is None:
             return
-        failures = (value for value in values if type(value) is Failure)
-        if self.return_exceptions:
+        if not self.failed:
+            self.value = values
+        elif self.return_exceptions:
             self.value = [value.error if type(value) is Failure else value for value in values]
         else:
-            self.value = next(failures, values)
+            self.value = next((value for value in values if type(value) is Failure), values)
         if type(self.value) is Failure:
             if self.error_callback is not None:
                 self.error_callback(self.value.error)
@@ -384,7 +385,7 @@ class IteratorSource(Source):
                     return
                 chunk, ended, error = self._draw()
                 drawn += len(chunk)
-                if (chunk and not self._call.scheduler.more(self._call, chunk)) or ended:
+                if (chunk and not self._call.scheduler.more(self._call, self._freeze(chunk))) or ended:
                     self._stop(error)
                     return
 
@@ -402,6 +403,12 @@ class IteratorSource(Source):
         except BaseException as error:
             return [], True, error
         return chunk, False, None
+
+    def _freeze(self, chunk: list[Any]) -> list[Any]:
+        """The iterator may use an object again that it has given out, as many readers do with their buffer."""
+        frozen = [self._call.scheduler.lanes.freeze(item) for item in chunk]
+        self._call.frozen |= any(type(item) is Frozen for item in frozen)
+        return frozen
 
 
 class InlineSource(IteratorSource):

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 _RECORD = struct.Struct("<I")
 
 
@@ -114,6 +116,17 @@ def _large_argument(task: Task) -> Any:
     return value(task)
 
 
+def _array(task: Task) -> Any:
+    assert (task.load == task.index).all()
+    return np.add(task.load, 1, out=task.load)  # in place: in the segment that it came in
+
+
+def _shared(task: Task) -> Any:
+    task.load[task.index % 100] = 0  # seen by tasks of this worker only, and the rest by nobody
+    assert (task.load[100:] == SHARED[100:]).all()
+    return value(task)
+
+
 def _raise(task: Task) -> Any:
     raise (
         ValueError(task.index),
@@ -169,6 +182,9 @@ def _talk(task: Task) -> Any:
     return value(task)
 
 
+#: What tasks of the kind "shared" are given by `Pool.share`.
+SHARED = np.arange(100_000)
+
 #: Seconds that an orphan sleeps; no other process on the machine is likely to sleep as long.
 ORPHAN_SECONDS = 86397
 
@@ -179,6 +195,8 @@ KINDS: dict[str, Callable[[Task], Any]] = {
     "compute": _compute,
     "large result": _large_result,
     "large argument": _large_argument,
+    "array": _array,
+    "shared": _shared,
     "raise": _raise,
     "unpicklable": _unpicklable,
     "hang": _hang,
@@ -195,6 +213,8 @@ _WEIGHTS = {
     "compute": 40,
     "large result": 10,
     "large argument": 10,
+    "array": 10,
+    "shared": 20,
     "raise": 20,
     "unpicklable": 6,
     "hang": 0.5,
@@ -214,6 +234,9 @@ def draw(chance: random.Random, index: int, journal: str) -> Task:
     elif kind in ("large result", "large argument"):
         amount = 4 * chance.choice((1_000, 20_000, 100_000, 500_000))
         load = bytes(amount) if kind == "large argument" else None
+    elif kind == "array":
+        amount = chance.choice((100, 20_000, 100_000, 300_000))
+        load = np.full(amount, index)
     elif kind == "devour":
         amount = 400_000_000
     return Task(index, kind, amount, journal, load)

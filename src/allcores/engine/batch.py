@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 TYPE_CHECKING = False
@@ -53,7 +52,7 @@ class Batch:
         self.half = 0
         self.settled = 0
         self.consumed = 0
-        self.sent = time.monotonic()
+        self.sent = 0.0
         self.timeout = timeout
         self.withdrawn = count
         self.closed = False
@@ -106,20 +105,28 @@ class Batch:
 
 
 class CallsBatch(Batch):
-    """Tasks of calls that have one task each."""
+    """Tasks of calls that have one task each.
 
-    __slots__ = ("calls",)
+    Attributes:
+        quiet: whether none of the calls has a callback.
+    """
+
+    __slots__ = ("_function", "calls", "quiet")
 
     def __init__(self, calls: list[SingleCall]) -> None:
         super().__init__(len(calls), calls[0].policy.timeout)
         self.calls = calls
+        self._function: Function | None = calls[0].function
+        self.quiet = True
+        for call in calls:
+            if call.function is not self._function:
+                self._function = None
+            if call.callback is not None or call.error_callback is not None:
+                self.quiet = False
 
     @property
     def function(self) -> Function | None:
-        first = self.calls[0].function
-        if len(self.calls) > 1 and any(call.function is not first for call in self.calls):
-            return None
-        return first
+        return self._function
 
     def calls_from(self, position: int, stop: int) -> list[tuple[Call, int]]:
         return [(call, 0) for call in self.calls[position:stop]]
@@ -178,6 +185,7 @@ class ItemsBatch(Batch):
         return [self.call]
 
     def fail_at(self, position: int, failure: Failure) -> list[Call]:
+        self.call.failed = True
         return [self.call] if self.call.put(self.start + position, [failure]) else []
 
     def report_progress(self, count: int) -> None:

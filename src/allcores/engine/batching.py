@@ -8,6 +8,7 @@ what is left (guided self-scheduling, Polychronopoulos and Kuck, 1987).
 
 from __future__ import annotations
 
+from allcores.engine.channel import HALF_SIZE
 from allcores.engine.functions import Function
 
 __all__ = ["learn", "may_prefetch", "size_of_batch", "size_of_window", "weigh"]
@@ -16,8 +17,8 @@ __all__ = ["learn", "may_prefetch", "size_of_batch", "size_of_window", "weigh"]
 #: 5 ms; two batches of this length under way keep a lane busy meanwhile.
 TARGET = 2_500_000
 
-#: Batches are never larger, so that one frame stays small. Arbitrary.
-LARGEST = 8192
+#: Batches are never larger, so that their results find room in a half as a column of numbers.
+LARGEST = HALF_SIZE // 8
 
 #: Nor heavier, in bytes of arguments, so that a socket's buffer takes most of a batch at once. Arbitrary.
 HEAVIEST = 1 << 18

@@ -4,7 +4,8 @@ cloudpickle does the work. What is added, for pickles that go to workers:
 
 - Functions of `__main__` share the worker's (otherwise empty) `__main__` as their globals, so that what one of them
   sets, an initializer say, the others find. A value that the program has rebound or changed arrives; one that has
-  stayed as it was does not overwrite what a task has made of it.
+  stayed as it was does not overwrite what a task has made of it. Tasks of a call made before that see the value
+  that was: `MainState` puts it back for them.
 - A global that cannot be pickled keeps no function from travelling: using it there raises an error that says so.
 - A class of `__main__` is registered in the worker's `__main__`, so that its instances come back by reference, as
   instances of the very class that the caller knows, and at the standard pickler's speed.
@@ -17,21 +18,25 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import sys
 import types
 from collections import ChainMap
+from collections.abc import Callable
 
 import cloudpickle
 
 from allcores.engine.channel import MADE_MAIN
-from allcores.engine.descriptors import Parcel, Spawning
+from allcores.engine.descriptors import Spawning
 from allcores.engine.functions import global_names
+from allcores.engine.parcels import split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pickle import PickleBuffer
     from typing import Any
 
-__all__ = ["dumps_by_value", "dumps_for_worker"]
+__all__ = ["MainState", "came", "dumps_by_value", "dumps_for_worker"]
 
 _MAINS = ("__main__", "__mp_main__")
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes)
@@ -39,26 +44,38 @@ _SIMPLE = (type(None), bool, int, float, complex, str, bytes)
 #: The token of a global that there is not (any more).
 _GONE = "gone"
 
-#: In a worker: what the program sent last for each global of its main module.
+#: In a worker: of what the program sent, what stands for each global of its main module now.
 _tokens: dict[str, object] = {}
 
+#: In a worker: the globals that came with the pickles loaded since `MainState.taken`.
+came: dict[str, tuple[object, Any]] = {}
 
-def dumps_by_value(value: Any) -> bytes:
+_always = itertools.count()
+
+
+def dumps_by_value(value: Any, buffers: list[PickleBuffer] | None = None) -> bytes:
     """Pickle a value that goes to the program, functions and classes that it cannot import included.
+
+    Args:
+        value: anything.
+        buffers: takes large buffers; None leaves them in the pickle.
 
     Raises:
         Exception: whatever the value raises when it cannot be pickled.
     """
     with io.BytesIO() as file:
-        cloudpickle.CloudPickler(file, protocol=5).dump(value)
+        callback = None if buffers is None else split(buffers)
+        cloudpickle.CloudPickler(file, protocol=5, buffer_callback=callback).dump(value)
         return file.getvalue()
 
 
-def dumps_for_worker(value: Any) -> bytes:
+def dumps_for_worker(value: Any, buffers: list[PickleBuffer], kept: list[Any]) -> bytes:
     """Pickle a value that goes to a worker, functions and classes that it cannot import included.
 
     Args:
         value: anything.
+        buffers: takes large buffers.
+        kept: takes what must live until the pickle has been loaded.
 
     Returns:
         A pickle that the standard `pickle.loads` reads where allcores and cloudpickle can be imported.
@@ -71,27 +88,23 @@ def dumps_for_worker(value: Any) -> bytes:
     # context.set_spawning_popen is what Popen itself calls; it is how stdlib objects know that the reader is a
     # process of this program.
     outer = context.get_spawning_popen()
-    spawning = Spawning()
+    spawning = Spawning(kept)
     context.set_spawning_popen(spawning)  # type: ignore[arg-type]
     try:
         with io.BytesIO() as file:
-            _Pickler(file).dump(value)
-            if not spawning.kept:
-                return file.getvalue()
-            parcel = Parcel(file.getvalue())
-            parcel.kept = spawning.kept
-            return parcel
+            _Pickler(file, split(buffers)).dump(value)
+            return file.getvalue()
     finally:
         context.set_spawning_popen(outer)
 
 
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: io.BytesIO, buffer_callback: Callable[[PickleBuffer], object]) -> None:
         if "multiprocessing.reduction" in sys.modules:  # how connections and shared memory are pickled
             reducers = sys.modules["multiprocessing.reduction"].ForkingPickler._extra_reducers
             # Before __init__, which looks it up once and for all.
             self.dispatch_table = ChainMap(reducers, cloudpickle.CloudPickler.dispatch_table)
-        super().__init__(file, protocol=5)
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self._namespaces = []
         for name in _MAINS:
             module = sys.modules.get(name)
@@ -141,8 +154,13 @@ def _with_token(name: str, value: Any) -> tuple[object, Any]:
         return None, value
     if type(value) in _SIMPLE:
         return (type(value).__name__, value), value
+    buffers: list[PickleBuffer] = []
     try:
-        return hashlib.blake2b(dumps_for_worker(value), digest_size=16).digest(), value
+        digest = hashlib.sha1(dumps_for_worker(value, buffers, []), usedforsecurity=False)
+        for buffer in buffers:
+            with buffer.raw() as view:
+                digest.update(view)
+        return digest.digest(), value
     except Exception as error:
         return None, _Absent(name, f"{type(error).__name__}: {error}")
 
@@ -195,17 +213,46 @@ def _set_function_state(function: types.FunctionType, state: Any) -> None:
     attributes, slots, set_state = state
     namespace = function.__globals__
     for name, (token, value) in slots["__globals__"].items():
-        if MADE_MAIN not in namespace:  # the program's own, inherited by fork: only what is missing is added
-            if token != _GONE:
-                namespace.setdefault(name, value)
-        elif token == _GONE:
-            if _tokens.pop(name, None) is not None:
-                namespace.pop(name, None)
-        elif token is None or name not in namespace or _tokens.get(name) != token:
-            namespace[name] = value
-            _tokens[name] = token or "always"
+        if MADE_MAIN in namespace:
+            sent = (next(_always) if token is None else token), value
+            came[name] = sent
+            _put(namespace, name, *sent)
+        elif token != _GONE:  # the program's own, inherited by fork: only what is missing is added
+            namespace.setdefault(name, value)
     slots["__globals__"] = {}
     set_state(function, (attributes, slots))
+
+
+def _put(namespace: dict[str, Any], name: str, token: object, value: Any) -> None:
+    """Give a global its value, unless it has it, or what a task has made of that."""
+    if token == _GONE:
+        if _tokens.pop(name, None) is not None:
+            namespace.pop(name, None)
+    elif name not in namespace or _tokens.get(name) != token:
+        namespace[name] = value
+        _tokens[name] = token
+
+
+class MainState:
+    """The globals of the main module as one pickle brought them."""
+
+    def __init__(self, values: dict[str, tuple[object, Any]]) -> None:
+        self._values = values
+
+    @classmethod
+    def taken(cls) -> MainState | None:
+        """What has come since this was last asked; None for nothing."""
+        if not came:
+            return None
+        state = cls(dict(came))
+        came.clear()
+        return state
+
+    def restore(self) -> None:
+        """Let the globals be these again."""
+        namespace = _main_globals()
+        for name, (token, value) in self._values.items():
+            _put(namespace, name, token, value)
 
 
 def _registered(make: Any, name: str, *arguments: Any) -> Any:

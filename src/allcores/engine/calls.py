@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from allcores.engine.functions import Function
     from allcores.engine.scheduler import Scheduler
 
-__all__ = ["BulkCall", "Call", "MapCall", "SingleCall", "StreamCall"]
+__all__ = ["BulkCall", "Call", "Frozen", "MapCall", "SingleCall", "StreamCall"]
 
 
 def _brief(value: object) -> str:
@@ -52,6 +52,7 @@ class Call:
         deaths: how many lanes a task has cost, by index; None while there are none.
         queued: whether it stands in the scheduler's queue.
         cancelled: whether it was given up.
+        failed: whether there is a `Failure` among the outcomes so far.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Call:
         "cancelled",
         "deaths",
         "done",
+        "failed",
         "function",
         "owner",
         "policy",
@@ -78,6 +80,7 @@ class Call:
         self.done = False
         self.queued = False
         self.cancelled = False
+        self.failed = False
         self.value: Any = None
         self.waiters: list[Callable[[], None]] | None = None
         self.attempts: dict[int, int] | None = None
@@ -102,16 +105,21 @@ class Call:
         """How many tasks can be taken now."""
         raise NotImplementedError
 
+    @property
+    def has_callback(self) -> bool:
+        """Whether `before_done` has anything to do."""
+        return True
+
     def before_done(self) -> None:
         """Runs once all outcomes are there, before anybody waiting is told; without the lock."""
 
-    def release(self) -> list[Any]:
+    def release(self) -> Any:
         """Let go of the inputs.
 
         Returns:
             What was held, for the caller to drop without the lock: any object may run code when it goes.
         """
-        held, self.owner = [self.owner], None
+        held, self.owner = self.owner, None
         return held
 
     def fail_rest(self, error: BaseException) -> bool:
@@ -124,12 +132,12 @@ class SingleCall(Call):
 
     Attributes:
         payload: the arguments, in the form that the pool's lanes take.
-        arguments: the arguments themselves, for messages.
+        args, kwds: the arguments themselves, for messages; None once they have been let go of.
         callback: called with the result, before anybody waiting is told.
         error_callback: likewise, with the error.
     """
 
-    __slots__ = ("arguments", "callback", "error_callback", "payload")
+    __slots__ = ("args", "callback", "error_callback", "kwds", "payload")
 
     def __init__(
         self,
@@ -138,7 +146,8 @@ class SingleCall(Call):
         policy: Policy,
         owner: Any,
         payload: Any,
-        arguments: tuple[tuple[Any, ...], dict[str, Any]] | None,
+        args: tuple[Any, ...] | None,
+        kwds: dict[str, Any] | None,
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> None:
@@ -149,22 +158,26 @@ class SingleCall(Call):
         self.done = False
         self.queued = False
         self.cancelled = False
+        self.failed = False
         self.value = None
         self.waiters = None
         self.attempts = None
         self.deaths = None
         self.payload = payload
-        self.arguments = arguments
+        self.args = args
+        self.kwds = kwds
         self.callback = callback
         self.error_callback = error_callback
 
-    @property
-    def available(self) -> int:
-        return 1
+    available = 1  # always; as a property it would cost each task
 
-    def release(self) -> list[Any]:
-        held = [self.owner, self.payload, self.arguments]
-        self.owner = self.payload = self.arguments = None
+    @property
+    def has_callback(self) -> bool:
+        return self.callback is not None or self.error_callback is not None
+
+    def release(self) -> Any:
+        held = (self.owner, self.payload, self.args, self.kwds)
+        self.owner = self.payload = self.args = self.kwds = None
         return held
 
     def fail_rest(self, error: BaseException) -> bool:
@@ -174,12 +187,30 @@ class SingleCall(Call):
     def describe(self) -> str:
         """The call in brief, such as ``resize('cat.png', 0.5)``."""
         arguments = ""
-        if self.arguments is not None:
-            args, kwds = self.arguments
+        args, kwds = self.args, self.kwds
+        if args is not None and kwds is not None:
             parts = [_brief(value) for value in args]
             parts += [f"{name}={_brief(value)}" for name, value in kwds.items()]
             arguments = ", ".join(parts)
         return f"{self.function.name}({arguments})"
+
+
+class Frozen:
+    """An item as it was when it was drawn, whatever becomes of the object that it came from.
+
+    Attributes:
+        payload: the arguments of its task, in the form that the pool's lanes take.
+        item: the object, for messages.
+    """
+
+    __slots__ = ("item", "payload")
+
+    def __init__(self, item: Any, payload: Any) -> None:
+        self.item = item
+        self.payload = payload
+
+    def __repr__(self) -> str:
+        return repr(self.item)
 
 
 class BulkCall(Call):
@@ -188,12 +219,13 @@ class BulkCall(Call):
     Attributes:
         star: whether an item is the tuple of the function's arguments.
         singly: whether items must be pickled one by one.
+        frozen: whether some items are `Frozen`.
         least: the least number of items to take together, where there are so many.
         on_progress: told how many more tasks are done, or None.
         on_end: told once all are, or None.
     """
 
-    __slots__ = ("_returned", "least", "on_end", "on_progress", "singly", "star")
+    __slots__ = ("_returned", "frozen", "least", "on_end", "on_progress", "singly", "star")
 
     def __init__(
         self,
@@ -207,6 +239,7 @@ class BulkCall(Call):
         super().__init__(scheduler, function, policy, owner)
         self.star = star
         self.singly = False
+        self.frozen = False
         self.least = least
         self.on_progress: Callable[[int], None] | None = None
         self.on_end: Callable[[], None] | None = None
@@ -286,14 +319,15 @@ class MapCall(BulkCall):
         spans.append((self._taken, len(self._items) - self._taken))
         self._returned.clear()
         self._taken = len(self._items)
+        self.failed = True
         complete = self._left == 0
         for start, count in spans:
             if count:
                 complete = self.put(start, [Failure(error)] * count)
         return complete
 
-    def release(self) -> list[Any]:
-        held = [*super().release(), self._items, *self._returned]
+    def release(self) -> Any:
+        held = (super().release(), self._items, list(self._returned))
         self._items = ()
         self._taken = 0
         self._returned.clear()
@@ -365,6 +399,10 @@ class StreamCall(BulkCall):
         """How many items have been drawn."""
         return self._taken + len(self._buffer)
 
+    @property
+    def has_callback(self) -> bool:
+        return False
+
     def draw(self, items: Sequence[Any]) -> None:
         """Add items that wait to be taken."""
         self._buffer.extend(items)
@@ -393,8 +431,8 @@ class StreamCall(BulkCall):
             self.ready.extend(run)
         return True  # somebody may be waiting for these
 
-    def release(self) -> list[Any]:
-        held = [*super().release(), self.source]
+    def release(self) -> Any:
+        held = (super().release(), self.source)
         self.source = None
         return held
 

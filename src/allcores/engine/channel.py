@@ -1,9 +1,10 @@
 """What passes between a parent and one of its workers, byte by byte.
 
-Two ways lead from one to the other, both private to the pair:
+Three ways lead from one to the other, all private to the pair:
 
 - a stream socket, on which frames travel in both directions: a `HEADER`, then a body of the length it names;
-- a *control block* of shared memory: a few 8-byte words, then two halves for results.
+- a *control block* of shared memory: a few 8-byte words, then two halves for results;
+- a *side* socket, on which nothing travels but descriptors of shared memory for large buffers (see `parcels`).
 
 The words are how parent and worker agree on tasks without a lock. Every task sent to a worker has a sequence
 number. The worker stores the number in `CLAIM` before it begins the task, and reads `LIMIT` after that store; a
@@ -28,10 +29,13 @@ HEADER = Struct("<QQIBBxx")
 
 # Frames to a worker.
 SETUP = 1  #: a pickled `Setup`: what to do before the first task
-BATCH = 2  #: tasks: the body is a pickled `(functions, mode, function ids, items)`
+BATCH = 2  #: tasks: the body is a pickled `(introduced, mode, function ids, items)`; a parcel may stand for a pickle
 CALL = 3  #: one task of a function that the worker knows: `count` is its id, the body `(args, kwds)`
 FORGET = 4  #: a pickled list of function ids that will not be used again
 STOP = 5  #: run the finalizer and end
+
+# A frame in both directions.
+NOTICE = 6  #: about large buffers, see `out_of_band`
 
 # Frames from a worker.
 READY = 16  #: the set-up is done
@@ -45,6 +49,7 @@ UNREADABLE = 19  #: the items of this batch cannot be unpickled together; none w
 MODE_EACH = 0  #: items is one pickle of a list; function(item)
 MODE_STAR = 1  #: items is one pickle of a list; function(*item)
 MODE_CALLS = 2  #: items is a list of pickles of (args, kwds), each with its own function id
+MODE_PLAIN = 3  #: items is a list of tuples of arguments, not pickled apart; function(*item)
 
 # Flags of a batch.
 SECOND_HALF = 1  #: write results to the second half
@@ -53,6 +58,8 @@ TIMED = 2  #: store the time at which each task begins in `STARTED`
 #: Body of RESULTS: nanoseconds spent in tasks, bytes valid in the batch's half, flags. Behind it stands the stream
 #: of the header's `count` tasks from its sequence number on; all tasks before that number are in the half.
 REPORT = Struct("<QQB7x")
+#: Header and report of RESULTS in one.
+RESULTS_HEAD = Struct(HEADER.format + REPORT.format[1:])
 LAST = 1  #: the batch is over; tasks not reported were not begun
 BOXED = 2  #: some results need unboxing
 COLUMN_SHIFT = 2  #: behind these bits: what is new in the half, as an index into `COLUMNS`

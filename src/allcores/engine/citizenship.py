@@ -35,12 +35,12 @@ class Reporting:
 
     Attributes:
         levels: the level of each logger that has one, by name; the root's is ``""``.
-        filters: pickled `warnings.filters`; empty where they cannot be pickled.
+        filters: `warnings.filters`, with module and name in the place of each category.
     """
 
     __slots__ = ("filters", "levels")
 
-    def __init__(self, levels: dict[str, int], filters: bytes) -> None:
+    def __init__(self, levels: dict[str, int], filters: list[tuple[Any, ...]]) -> None:
         self.levels = levels
         self.filters = filters
 
@@ -52,10 +52,14 @@ class Reporting:
             import logging  # waits, should another thread be importing it
 
             levels = _levels(logging)
+        filters = []
+        for action, message, category, module, line in list(warnings.filters):
+            if isinstance(category, type):
+                filters.append((action, message, (category.__module__, category.__qualname__), module, line))
         try:
-            filters = pickle.dumps(list(warnings.filters))
-        except Exception:
-            filters = b""
+            pickle.dumps(filters)
+        except Exception:  # somebody has put something odd there
+            filters = []
         return cls(levels, filters)
 
     def install(self, send: _Send) -> None:
@@ -71,11 +75,8 @@ class Reporting:
             root.removeHandler(handler)
         root.addHandler(Forwarder(send))
         if self.filters:
-            try:
-                warnings.filters[:] = pickle.loads(self.filters)  # type: ignore[index]
-                warnings._filters_mutated()  # type: ignore[attr-defined]
-            except Exception:
-                pass  # a category that cannot be imported here: the interpreter's own filters stay
+            warnings.filters[:] = []  # type: ignore[index]
+            self.catch_up()
 
         def show(
             message: Warning | str,
@@ -95,6 +96,25 @@ class Reporting:
 
         as_before = warnings.showwarning
         warnings.showwarning = show
+
+    def catch_up(self) -> None:
+        """Install the filters whose categories are there now.
+
+        Importing a library for the sake of a filter would be too dear: while it is not imported it does not warn.
+        """
+        there = []
+        waiting = []
+        for each in self.filters:
+            action, message, (home, name), module, line = each
+            category = getattr(sys.modules.get(home), name, None)
+            if category is None:
+                waiting.append(each)
+            else:
+                there.append((action, message, category, module, line))
+        if there:
+            self.filters = waiting
+            warnings.filters[:0] = there  # type: ignore[index]
+            warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
 def _levels(logging: Any) -> dict[str, int]:

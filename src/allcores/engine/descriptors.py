@@ -1,8 +1,8 @@
 """Passing file descriptors inside pickles, for the pipes and memory of `multiprocessing`'s objects.
 
-A descriptor is duplicated when it is pickled, and the duplicate lives as long as the pickle (`Parcel`). A worker opens
-it through /proc, as often as the pickle is loaded: initializers are loaded by each worker, and by those that replace
-them. A socket cannot be opened so; it is handed over once, by `multiprocessing`'s own resource sharer.
+A descriptor is duplicated when it is pickled, and the duplicate lives as long as the pickle (`Parcel.kept`). A worker
+opens it through /proc, as often as the pickle is loaded: initializers are loaded by each worker, and by those that
+replace them. A socket cannot be opened so; it is handed over once, by `multiprocessing`'s own resource sharer.
 """
 
 from __future__ import annotations
@@ -15,20 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Parcel", "Spawning"]
-
-
-class Parcel(bytes):
-    """A pickle that keeps open what it refers to.
-
-    Attributes:
-        kept: duplicates of descriptors.
-    """
-
-    kept: list[Duplicate]
-
-    def __reduce_ex__(self, protocol: object) -> Any:
-        return bytes, (bytes(self),)
+__all__ = ["Spawning"]
 
 
 class Duplicate:
@@ -61,12 +48,12 @@ class Passed:
 class Spawning:
     """Stands where `multiprocessing` expects the process that is being spawned.
 
-    Attributes:
-        kept: duplicates of the descriptors that were pickled.
+    Args:
+        kept: takes duplicates of the descriptors that are pickled.
     """
 
-    def __init__(self) -> None:
-        self.kept: list[Duplicate] = []
+    def __init__(self, kept: list[Any]) -> None:
+        self._kept = kept
 
     def duplicate_for_child(self, fd: int) -> int:
         return fd
@@ -79,7 +66,7 @@ class Spawning:
         import fcntl
 
         duplicate = Duplicate(fd)
-        self.kept.append(duplicate)
+        self._kept.append(duplicate)
         kept = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK
         flags = fcntl.fcntl(fd, fcntl.F_GETFL) & kept | os.O_CLOEXEC
         return Passed(f"/proc/{os.getpid()}/fd/{duplicate.fd}", flags)

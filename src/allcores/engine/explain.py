@@ -31,7 +31,7 @@ def unpicklable_part(value: Any, name: str) -> str | None:
             pickle.dumps(part)
         except Exception:
             try:
-                dumps_for_worker(part)
+                dumps_for_worker(part, [], [])
             except Exception:
                 return True
         return False

@@ -6,7 +6,10 @@ import socket
 
 from allcores.engine.channel import HEADER
 
-__all__ = ["FrameReader", "frame"]
+__all__ = ["NO_SIGNAL", "FrameReader", "frame"]
+
+#: For every send: a program that has left SIGPIPE to the system (as command lines do) must not die with a worker.
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
 Frame = tuple[int, int, int, int, memoryview]
 _SIZE = 64 * 1024
@@ -23,7 +26,7 @@ class FrameReader:
     One thread at a time may use it.
     """
 
-    __slots__ = ("_body", "_buffer", "_filled", "_head", "_parsed", "_received", "_socket", "_view", "total")
+    __slots__ = ("_body", "_buffer", "_filled", "_head", "_parsed", "_received", "_socket", "_view")
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -34,8 +37,6 @@ class FrameReader:
         self._head: tuple[int, int, int, int] | None = None
         self._body = memoryview(b"")
         self._received = 0
-        #: bytes received so far
-        self.total = 0
 
     def fill(self, flags: int = 0) -> bool:
         """Receive once. Invalidates the bodies of frames returned before.
@@ -62,7 +63,6 @@ class FrameReader:
                 self._parsed, self._filled = 0, len(rest)
             count = self._socket.recv_into(self._view[self._filled :], 0, flags)
             self._filled += count
-        self.total += count
         return count > 0
 
     def next(self) -> Frame | None:

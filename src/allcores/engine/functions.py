@@ -8,15 +8,20 @@ have changed in place (a list, an object), the function is pickled anew for each
 
 from __future__ import annotations
 
-import itertools
 import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
+from allcores.engine.shared import numbers
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from allcores.engine.parcels import Parcel
+
+    Blob = bytes | Parcel
 
 __all__ = ["Function", "FunctionTable", "global_names"]
 
@@ -25,6 +30,9 @@ _REMEMBERED = 256
 
 #: And how many bytes their pickles may take together.
 _REMEMBERED_BYTES = 32 << 20
+
+#: How many of those that carry large buffers, which are not among these bytes.
+_REMEMBERED_LARGE = 2
 
 _CONSTANTS = (
     type(None),
@@ -58,29 +66,28 @@ class Function:
         name: for messages.
         cost: what one task of it has been seen to cost, in nanoseconds; 0 while that is not known.
         weight: how many bytes the arguments of one task have been seen to take; 0 while that is not known.
+        snapshot: tells whether the pickle still says what the function is; None where it always does.
     """
 
-    __slots__ = ("_snapshot", "blob", "cost", "id", "name", "target", "weight")
+    __slots__ = ("blob", "cost", "id", "name", "snapshot", "target", "weight")
 
-    def __init__(self, number: int, target: Callable[..., Any], blob: bytes, snapshot: _Snapshot | None):
+    def __init__(self, number: int, target: Callable[..., Any], blob: Blob, snapshot: _Snapshot | None):
         self.id = number
         self.target = target
         self.blob = blob
         self.name = describe(target)
         self.cost = 0
         self.weight = 0
-        self._snapshot = snapshot
+        self.snapshot = snapshot
 
     @property
-    def current(self) -> bool:
-        """Whether the pickle still says what the function is."""
-        return self._snapshot is None or self._snapshot.holds()
+    def large(self) -> bool:
+        """Whether it carries large buffers, in shared memory."""
+        return not isinstance(self.blob, bytes) and self.blob.large
 
 
 class FunctionTable:
     """The functions that a pool has used lately. Its caller holds the lock."""
-
-    _numbers = itertools.count(1)
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, Function] = OrderedDict()
@@ -90,53 +97,80 @@ class FunctionTable:
         self._size = 0
 
     def find(self, target: Callable[..., Any]) -> Function | None:
-        """The function's record, if it was used before and is still what it was."""
+        """The function's record, if it was used before and is still what it was. Needs no lock."""
         function = self._known.get(id(target))
-        if function is not None and function.target is target and function.current:
-            return function
-        return None
+        if function is None or function.target is not target:
+            return None
+        snapshot = function.snapshot
+        return function if snapshot is None or snapshot.holds() else None
 
-    def add(self, target: Callable[..., Any], blob: bytes, by_value: bool) -> Function:
-        """Remember a function that `find` did not find.
+    def known(self, blob: Blob, by_value: bool) -> Function | None:
+        """The function that has this pickle, where it may stand for another object with the same pickle.
+
+        That is so of ``obj.method`` or ``partial(f, 1)``. One that went by value brings globals along, and these are
+        in the workers as the last pickle said.
+        """
+        known = self._by_blob.get(_stream(blob))
+        return known if known is not None and (not by_value or known is self._last) else None
+
+    def add(self, target: Callable[..., Any], blob: Blob, by_value: bool) -> Function:
+        """Remember a function that neither `find` nor `known` has found.
 
         Args:
             target: the function.
             blob: its pickle, from the lanes.
             by_value: whether it was pickled by value.
         """
-        known = self._by_blob.get(blob)
-        # A new object with the same pickle: obj.method, partial(f, 1). One that went by value brings globals along,
-        # and these are in the workers as the last pickle said.
-        if known is not None and (not by_value or known is self._last):
-            return known
+        stream = _stream(blob)
+        known = self._by_blob.get(stream)
         snapshot = _Snapshot(target) if by_value else None
-        function = Function(next(self._numbers), target, blob, snapshot)
+        function = Function(next(numbers), target, blob, snapshot)
         if known is not None:
             self._drop(known)
-        self._size += len(blob)
+        if function.large:
+            self.drop_large(_REMEMBERED_LARGE - 1)
+        self._size += _size(blob)
         while self._by_blob and (len(self._by_blob) >= _REMEMBERED or self._size > _REMEMBERED_BYTES):
             self._drop_oldest()
-        self._by_blob[blob] = function
+        self._by_blob[stream] = function
         if by_value:
             self._last = function
         self._known[id(target)] = function
         return function
 
+    def drop_large(self, left: int = 0) -> None:
+        """Forget functions with large buffers.
+
+        Args:
+            left: how many of them may stay.
+        """
+        large = [function for function in self._by_blob.values() if function.large]
+        for function in large[: max(0, len(large) - left)]:
+            self._drop(function)
+
     def _drop_oldest(self) -> None:
         self._drop(next(iter(self._by_blob.values())))
 
     def _drop(self, oldest: Function) -> None:
-        blob = oldest.blob
-        del self._by_blob[blob]
+        del self._by_blob[_stream(oldest.blob)]
         if self._known.get(id(oldest.target)) is oldest:
             del self._known[id(oldest.target)]
-        self._size -= len(blob)
+        self._size -= _size(oldest.blob)
         self._forgotten.append(oldest.id)
 
     def take_forgotten(self) -> list[int]:
         """The numbers of functions that have been forgotten since this was last asked."""
         forgotten, self._forgotten = self._forgotten, []
         return forgotten
+
+
+def _stream(blob: Blob) -> bytes:
+    """The pickle that tells functions apart."""
+    return blob if isinstance(blob, bytes) else blob.key
+
+
+def _size(blob: Blob) -> int:
+    return len(_stream(blob))
 
 
 def describe(target: Callable[..., Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from allcores.engine.batch import Batch
     from allcores.engine.outcome import Failure
+    from allcores.engine.parcels import Parcel
     from allcores.engine.scheduler import Scheduler
 
 __all__ = ["Death", "Hook", "Lane", "LaneState", "Lanes"]
@@ -132,11 +134,20 @@ class Lane:
         """Whether the calling thread may `exchange`; if so, it must."""
         return False
 
-    def forget(self, function: int) -> None:
-        """The function of this number will not be used for long. Called with the lock."""
+    def forget(self, number: int) -> None:
+        """The function or shared object of this number will not be used for long. Called with the lock."""
+
+    def tend(self, trim: bool, idle: bool) -> None:
+        """Now and then, while large buffers are about: tell the worker what it should know of them.
+
+        Args:
+            trim: whether it should let go of memory that it has no use for.
+            idle: whether nobody else can be sending.
+        """
 
     def admit(self, batch: Batch) -> None:
-        """Number a batch that has been appended to `batches`. Called with the lock."""
+        """A batch has been appended to `batches`. Called with the lock."""
+        batch.sent = time.monotonic()
 
     def give_up(self) -> None:
         """After an exception in a thread that had borrowed the lane: it is in no state to be used again."""
@@ -192,13 +203,30 @@ class Lanes:
         """A new lane, not started."""
         raise NotImplementedError
 
-    def pickle(self, target: Callable[..., Any]) -> tuple[bytes, bool]:
+    def pickle(self, target: Callable[..., Any]) -> tuple[bytes | Parcel, bool]:
         """The function's pickle, and whether it went by value."""
         raise NotImplementedError
+
+    def keep(self, blob: Any) -> Any:
+        """What `pickle` has returned, made independent of the objects that it came from."""
+        return blob
 
     def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> Any:
         """Arguments in the form that the lanes take."""
         raise NotImplementedError
+
+    def freeze(self, item: Any) -> Any:
+        """An item that has been drawn from an iterator, which may go on changing it: a `Frozen` where need be."""
+        return item
+
+    def share(self, value: Any, on_end: Callable[[int], object]) -> Any:
+        """What arrives as `value` when it is, or is part of, an argument.
+
+        Args:
+            value: the object.
+            on_end: called with a number for `Lane.forget` when it is not used any more.
+        """
+        return value
 
     def open(self, scheduler: Scheduler) -> None:
         """Get ready to start lanes, without waiting."""

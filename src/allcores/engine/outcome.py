@@ -6,7 +6,8 @@ Protocol 3 allows this: it has no frames, and it numbers its memo entries explic
 to its own.
 
 Numbers, strings and the like stand in the stream as they are. Everything else is *boxed*, a 1-tuple with a pickle
-of its own that may fail to load without harm to its neighbours; a failure is a 2-tuple `(None, description)`.
+of its own that may fail to load without harm to its neighbours; a failure is a 2-tuple `(None, description)`; a longer
+tuple is what `parcels` has on the wire for a result of which large parts travel apart.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from allcores import errors
+from allcores.engine.parcels import LEAST, Parcel, dump, dump_raw, is_raw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,25 +47,35 @@ class Failure:
         return self.error.with_traceback(self._traceback)
 
 
-def pack(value: Any, dumps_by_value: Callable[[Any], bytes]) -> bytes:
+def pack(value: Any, apart: Callable[[Parcel], Any]) -> bytes:
     """Pack the result of a task in a box.
 
     Args:
         value: what the task returned.
-        dumps_by_value: a pickler for what the standard one refuses (lambdas, local classes).
+        apart: sends what is large, and returns what stands for it on the wire.
 
     Returns:
         The opcodes for the stream.
     """
+    buffers: list[pickle.PickleBuffer] = []
     try:
-        inner = pickle.dumps(value, 5)
+        pieces = dump_raw(value, buffers) if is_raw((value,)) else [dump(value, buffers)]
     except Exception:
+        buffers.clear()
         try:
-            inner = dumps_by_value(value)
+            # A pickler for what the standard one refuses: lambdas, local classes.
+            from allcores.engine.by_value import dumps_by_value
+
+            pieces = [dumps_by_value(value, buffers)]
         except Exception as error:
             return _pack_unpicklable(error, value)
+    if buffers or len(pieces) > 1 or len(pieces[0]) >= LEAST:
+        wire = apart(Parcel(pieces, buffers, []))
+        box = (*wire, None) if len(wire) == 2 else wire  # a pair is a failure
+    else:
+        box = (pieces[0],)
     try:
-        return pickle.dumps((inner,), 3)[2:-1]
+        return pickle.dumps(box, 3)[2:-1]
     except (OverflowError, MemoryError) as error:  # over 4 GiB
         return _pack_unpicklable(error, type(value))
 
@@ -76,9 +88,7 @@ def _pack_unpicklable(error: Exception, value: Any) -> bytes:
     return pickle.dumps((None, ("encoding", reason, _safe_repr(value))), 3)[2:-1]
 
 
-def pack_failure(
-    error: BaseException, traceback: TracebackType | None, dumps_by_value: Callable[[Any], bytes]
-) -> bytes:
+def pack_failure(error: BaseException, traceback: TracebackType | None) -> bytes:
     """Pack the exception that a task raised.
 
     It travels twice: as it pickles itself, and as class, arguments and attributes, from which it can be made
@@ -87,7 +97,6 @@ def pack_failure(
     Args:
         error: the exception.
         traceback: where the traceback to show begins.
-        dumps_by_value: a pickler for what the standard one refuses.
 
     Returns:
         The opcodes for the stream.
@@ -98,21 +107,24 @@ def pack_failure(
         text = "".join(format_exception(type(error), error, traceback))
     except Exception as broken:
         text = f"{type(error).__qualname__} (its traceback cannot be formatted: {broken!r})\n"
-    whole = _try_dumps(error, dumps_by_value)
-    parts = _try_dumps((type(error), error.args, error.__dict__), dumps_by_value)
+    whole = _try_dumps(error)
+    parts = _try_dumps((type(error), error.args, error.__dict__))
     if parts is None:
-        parts = _try_dumps((type(error), tuple(_safe_repr(argument) for argument in error.args), {}), dumps_by_value)
+        parts = _try_dumps((type(error), tuple(_safe_repr(argument) for argument in error.args), {}))
     cls = type(error)
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     return pickle.dumps((None, ("raised", whole, parts, name, _safe_str(error), text)), 3)[2:-1]
 
 
-def unpack_stream(stream: bytes | memoryview, boxed: bool) -> tuple[list[Any], bool]:
+def unpack_stream(
+    stream: bytes | memoryview, boxed: bool, opened: Callable[[tuple[Any, ...]], Callable[[], Any]] | None = None
+) -> tuple[list[Any], bool]:
     """Unpack the outcomes of a batch.
 
     Args:
         stream: opcodes as the worker wrote them.
         boxed: whether some need unboxing.
+        opened: takes in what was sent apart, and returns what unpickles it.
 
     Returns:
         The outcomes, in order, with `Failure` in the place of each result that there is not; and whether there
@@ -123,20 +135,23 @@ def unpack_stream(stream: bytes | memoryview, boxed: bool) -> tuple[list[Any], b
     if boxed:
         for position, value in enumerate(values):
             if type(value) is tuple:
-                opened = _unbox(value)
-                if type(opened) is Failure:
+                outcome = _unbox(value, opened)
+                if type(outcome) is Failure:
                     failures = True
-                values[position] = opened
+                values[position] = outcome
     return values, failures
 
 
-def _unbox(box: tuple[Any, ...]) -> Any:
-    if len(box) == 1:
-        try:
+def _unbox(box: tuple[Any, ...], opened: Callable[[tuple[Any, ...]], Callable[[], Any]] | None) -> Any:
+    if len(box) == 2:
+        return failed(box[1])
+    try:
+        if len(box) == 1:
             return pickle.loads(box[0])
-        except BaseException as error:
-            return Failure(_annotated(error, "a task's result cannot be unpickled in this process"))
-    return failed(box[1])
+        assert opened is not None
+        return opened(box[:2] if len(box) == 3 else box)()
+    except BaseException as error:
+        return Failure(_annotated(error, "a task's result cannot be unpickled in this process"))
 
 
 def failed(description: tuple[Any, ...]) -> Failure:
@@ -172,13 +187,17 @@ def _remake_exception(parts: bytes | None) -> BaseException | None:
     return error if isinstance(error, BaseException) else None
 
 
-def _try_dumps(value: Any, dumps_by_value: Callable[[Any], bytes]) -> bytes | None:
-    for dumps in (pickle.dumps, dumps_by_value):
-        try:
-            return dumps(value)
-        except Exception:
-            continue
-    return None
+def _try_dumps(value: Any) -> bytes | None:
+    try:
+        return pickle.dumps(value)
+    except Exception:
+        pass
+    try:
+        from allcores.engine.by_value import dumps_by_value
+
+        return dumps_by_value(value)
+    except Exception:
+        return None
 
 
 def _safe_repr(value: Any, limit: int = 1000) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 
+from allcores.engine.interventions import GRACE
 from allcores.engine.lane import Lane, LaneState
-from allcores.errors import TaskTimeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ LONG = 0.005
 
 #: Seconds between two looks at the memory of a lane that is at work. Arbitrary: a look costs some 50 µs.
 WEIGHING = 0.05
-
-#: Seconds between SIGTERM and SIGKILL for the worker of a task past its limit.
-GRACE = 0.5
 
 
 class Patrol:
@@ -61,7 +58,7 @@ class Patrol:
         now = time.monotonic()
         for lane, batch in self._scheduler.busy_lanes():
             if now - batch.sent > LONG and self._holds_up(lane, batch):
-                self._scheduler.take_back(lane)
+                self._scheduler.interventions.take_back(lane)
 
     def _round(self) -> None:
         try:
@@ -84,7 +81,7 @@ class Patrol:
             if scheduler.memory_limit is not None:
                 size = lane.memory()
                 if size > scheduler.memory_limit:
-                    scheduler.overweight(lane, size)
+                    scheduler.interventions.overweight(lane, size)
                 due = now + WEIGHING
                 nearest = due if nearest is None else min(nearest, due)
             if (batch.count > 1 or len(lane.batches) > 1) and now - batch.sent > LONG:
@@ -112,7 +109,7 @@ class Patrol:
             return now + timeout
         if now < since + timeout:
             return since + timeout
-        self._scheduler.overdue(lane, timeout, since)
+        self._scheduler.interventions.overdue(lane, timeout, since)
         return now + GRACE
 
     def _worth_a_look(self, lane: Lane, batch: Batch) -> bool:
@@ -129,8 +126,3 @@ class Patrol:
         if lane.state is not LaneState.OPEN or lane.withdrawing:
             return False
         return len(lane.batches) > 1 or batch.withdrawn - max(batch.settled, lane.begun(batch)) > 0
-
-
-def timeout_error(task: str, timeout: float) -> TaskTimeout:
-    """The error of a task past its limit."""
-    return TaskTimeout(f"{task} ran longer than its timeout of {timeout:g} s", task=task, timeout=timeout)

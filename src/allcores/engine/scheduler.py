@@ -14,20 +14,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 
 from allcores.engine import batching
+from allcores.engine.backlog import Backlog, cancelled_error
 from allcores.engine.batch import Batch, CallsBatch
 from allcores.engine.calls import BulkCall, Call, SingleCall, StreamCall
-from allcores.engine.functions import Function, FunctionTable
+from allcores.engine.crew import Crew
+from allcores.engine.interventions import Interventions
 from allcores.engine.lane import Death, Lane, Lanes, LaneState
 from allcores.engine.ledger import Ledger
 from allcores.engine.outcome import Failure
-from allcores.engine.patrol import GRACE, Patrol, timeout_error
+from allcores.engine.patrol import Patrol
 from allcores.engine.reactor import Reactor
+from allcores.engine.repertoire import Repertoire
 from allcores.engine.settlement import Settlement
 from allcores.engine.supervisor import Supervisor
-from allcores.errors import MemoryLimitExceeded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ class PoolState(enum.Enum):
     OPEN = "takes calls"
     CLOSED = "finishes what it has, takes no more"
     ENDED = "has nothing left to do; its lanes are ending or gone"
+
+
+_OPEN = PoolState.OPEN
 
 
 class Scheduler:
@@ -76,45 +80,19 @@ class Scheduler:
         self.reactor = Reactor(f"{name}-reactor")
         self.settlement = Settlement(self.lock, self.reactor, self._try_again)
         self.patrol = Patrol(self)
-        self._functions = FunctionTable()
         self._ledger = Ledger()
         self._supervisor = Supervisor()
         self.memory_limit = memory_limit
         self._tasks_per_lane = tasks_per_lane
-        self._queue: deque[Call] = deque()
+        self.backlog = Backlog()
         self._streams: set[StreamCall] = set()  # those whose input is not at its end
-        self._waiting = 0  # tasks in the queue
-        self._active: list[Lane] = []  # starting or open
-        self._leaving: set[Lane] = set()  # told to end
-        self._idle: list[Lane] = []  # a stack: the lane used last is the warmest
-        self._roomy: set[Lane] = set()  # busy, and could be given one more batch
+        self.crew = Crew(size)
+        self.repertoire = Repertoire(lanes, self.crew, self.lock, self.reactor)
+        self.interventions = Interventions(self)
         self._deferred: deque[Callable[[], object]] = deque()  # see `later`
-        self._starting = 0
-        self._made = 0
         self._ended = threading.Event()
 
     # Taking calls in
-
-    def function(self, target: Callable[..., Any]) -> Function:
-        """The engine's record of a function, pickled if need be.
-
-        Raises:
-            Exception: what pickling the function raised.
-        """
-        with self.lock:
-            function = self._functions.find(target)
-        if function is None:
-            blob, by_value = self.lanes.pickle(target)
-            with self.lock:
-                function = self._functions.add(target, blob, by_value)
-                for old in self._functions.take_forgotten():
-                    for lane in self._active:
-                        lane.forget(old)
-        return function
-
-    def unsendable(self, target: Any) -> Function:
-        """A record for a function that cannot be pickled, for the call that fails of it."""
-        return Function(0, target, b"", None)
 
     def submit(self, call: Call) -> None:
         """Queue a call; its tasks start as soon as lanes are free.
@@ -123,17 +101,16 @@ class Scheduler:
             ValueError: when the pool takes no more calls.
             PoolBroken: when it cannot start workers.
         """
-        interrupted = self._interrupted
+        interrupted = self.lock._is_owned()  # as in `interrupted`
         with self.lock:
-            self.check_open()
-            call.queued = True
-            self._queue.append(call)
-            self._waiting += call.available
-            stuck = self._stuck
+            if self.state is not _OPEN or self.broken is not None:
+                self.check_open()
+            self.backlog.add(call, call.available)
+            stuck = self.lanes.concurrent and self.crew.spent
         if interrupted:
-            self.later(self._dispatch)  # what the handler has interrupted is not done with the lanes
+            self.later(self.dispatch)  # what the handler has interrupted is not done with the lanes
         elif not stuck:
-            self._dispatch()
+            self.dispatch()
 
     def open_stream(self, call: StreamCall) -> None:
         """Take in a call whose items come by `more`, until `end_stream`.
@@ -165,13 +142,10 @@ class Scheduler:
             if call.cancelled or self.state is PoolState.ENDED:
                 return False
             call.draw(items)
-            self._waiting += len(items)
-            if not call.queued:
-                call.queued = True
-                self._queue.append(call)
+            self.backlog.add(call, len(items))
             stuck = self._stuck
         if not stuck:
-            self._dispatch()
+            self.dispatch()
         return True
 
     def run_now(self, call: SingleCall) -> bool:
@@ -182,18 +156,16 @@ class Scheduler:
         Returns:
             Whether the task was given to a lane; the call is then done, or will be.
         """
-        interrupted = self._interrupted
+        interrupted = self.interrupted
         lane: Lane | None = None
         try:
             with self.lock:
                 self.check_open()
-                if interrupted or self._queue or not self._idle:
-                    return False
-                lane = self._idle[-1]
-                if not lane.borrow():
+                lane = None if interrupted or self.backlog else self.crew.first_idle()
+                if lane is None or not lane.borrow():
                     lane = None
                     return False
-                self._idle.pop()
+                self.crew.pop_idle()
                 batch = CallsBatch([call])
                 self._give(lane, batch)
                 lane.sender = 0
@@ -208,7 +180,7 @@ class Scheduler:
     @property
     def _stuck(self) -> bool:
         """Whether nobody can take anything just now."""
-        return self.lanes.concurrent and not (self._idle or self._roomy or len(self._active) < self.size)
+        return self.lanes.concurrent and self.crew.spent
 
     def check_open(self) -> None:
         """Raise the reason if the pool takes no calls."""
@@ -219,7 +191,7 @@ class Scheduler:
 
     # Giving work to lanes
 
-    def _dispatch(self) -> None:
+    def dispatch(self) -> None:
         if not self.lanes.concurrent:
             self._run_inline()
             return
@@ -250,7 +222,7 @@ class Scheduler:
         """This thread has left lanes half started, or batches half sent: replace those lanes."""
         with self.lock:
             me = threading.get_ident()
-            mine = [lane for lane in self._active if lane.sender == me]
+            mine = [lane for lane in self.crew.active if lane.sender == me]
             for lane in mine:
                 lane.sender = 0
         for lane in mine:
@@ -273,10 +245,9 @@ class Scheduler:
         """Run what waits in the calling thread, the newest call first: that may be a task's, which waits for it."""
         while True:
             with self.lock:
-                if not self._queue:
-                    break
-                call = self._queue.pop()
-                call.queued = False
+                call = self.backlog.pop_newest()
+            if call is None:
+                break
             lane = self._inline_lane()
             while lane is not None:
                 with self.lock:
@@ -289,7 +260,7 @@ class Scheduler:
                     break
             with self.lock:
                 if lane is not None:
-                    self._idle.append(lane)
+                    self.crew.note_idle(lane)
                 failed = [call] if self.broken is not None and not call.done and call.fail_rest(self.broken) else []
             self.settlement.complete(failed)
         self._run_deferred()
@@ -298,12 +269,11 @@ class Scheduler:
         """A lane that runs nothing: there is one for the caller, and one for each task that calls its own pool."""
         while self.broken is None:
             with self.lock:
-                if self._idle:
-                    return self._idle.pop()
-                self._made += 1
-                lane = self.lanes.make(self, self._made)
-                self._active.append(lane)
-                self._starting += 1
+                idle = self.crew.pop_idle()
+                if idle is not None:
+                    return idle
+                lane = self.lanes.make(self, self.crew.next_number())
+                self.crew.add(lane)
             lane.start()
             if lane.state is LaneState.OPEN:
                 return lane
@@ -313,64 +283,24 @@ class Scheduler:
         started: list[Lane] = []
         if self.broken is not None or self.state is PoolState.ENDED:
             return started
-        while len(self._active) < self.size and self._starting + len(self._idle) < self._waiting:
-            self._made += 1
-            lane = self.lanes.make(self, self._made)
+        crew = self.crew
+        while not crew.full and crew.starting + crew.idle < self.backlog.tasks:
+            lane = self.lanes.make(self, crew.next_number())
             lane.quota = self._tasks_per_lane
             lane.sender = threading.get_ident()
-            self._active.append(lane)
-            self._starting += 1
+            crew.add(lane)
             started.append(lane)
         return started
 
     def _assign(self) -> tuple[Lane, Batch] | None:
         """Take the next batch from the queue, for the lane that can have it soonest."""
-        while self._queue:
-            call = self._queue[0]
-            if call.available:
-                lane = self._lane_for(call.function)
-                if lane is None:
-                    return None
-                batch = self._take(call, lane)
-                self._give(lane, batch)
-                return lane, batch
-            self._queue.popleft()
-            call.queued = False
-        return None
-
-    def _lane_for(self, function: Function) -> Lane | None:
-        if self._idle:
-            return self._idle.pop()
-        if self._roomy and batching.may_prefetch(function):
-            return self._roomy.pop()
-        return None
-
-    def _take(self, call: Call, lane: Lane) -> Batch:
-        limit = batching.size_of_batch(call.function, self._waiting, len(self._active))
-        if isinstance(call, BulkCall):
-            limit = max(limit, min(call.least, batching.LARGEST))
-        if lane.quota is not None:
-            limit = min(limit, lane.quota)
-        batch = call.take(limit) if isinstance(call, BulkCall) else CallsBatch(self._take_singles(limit))
-        self._waiting -= batch.count
-        return batch
-
-    def _take_singles(self, limit: int) -> list[SingleCall]:
-        """The calls of one task each at the head of the queue that may travel together."""
-        queue = self._queue
-        calls: list[SingleCall] = []
-        timeout = queue[0].policy.timeout
-        first = queue[0].function
-        while queue and len(calls) < limit:
-            call = queue[0]
-            if not isinstance(call, SingleCall) or call.policy.timeout != timeout:
-                break
-            if call.function is not first and not 0 < call.function.cost <= first.cost:
-                break  # another function may join if it is known to cost no more
-            call.queued = False
-            calls.append(call)
-            queue.popleft()
-        return calls
+        call = self.backlog.first()
+        lane = self.crew.lane_for(call.function) if call is not None else None
+        if lane is None:
+            return None
+        batch = self.backlog.take(lane.quota, len(self.crew.active))
+        self._give(lane, batch)
+        return lane, batch
 
     def _give(self, lane: Lane, batch: Batch) -> None:
         lane.batches.append(batch)
@@ -393,19 +323,12 @@ class Scheduler:
             if not lane.batches:
                 self._retire(lane)
         elif not lane.batches:
-            self._roomy.discard(lane)
-            if lane not in self._idle:
-                self._idle.append(lane)
+            self.crew.note_idle(lane)
         elif len(lane.batches) == 1:
-            self._roomy.add(lane)
+            self.crew.note_room(lane)
 
     def _retire(self, lane: Lane) -> None:
-        lane.state = LaneState.ENDING
-        self._active.remove(lane)
-        self._leaving.add(lane)
-        self._roomy.discard(lane)
-        if lane in self._idle:
-            self._idle.remove(lane)
+        self.crew.retire(lane)
         self.later(lane.stop)
 
     def later(self, function: Callable[[], object]) -> None:
@@ -419,35 +342,18 @@ class Scheduler:
         while self._deferred:
             self._deferred.popleft()()
 
-    def _give_back(self, batch: Batch, position: int, stop: int) -> list[Call]:
-        """Queue tasks again that were not begun, ahead of all others.
-
-        Returns:
-            Calls that were given up meanwhile and must be completed.
-        """
-        if position >= stop:
-            return []
-        given_up: list[Call] = []
-        calls = batch.give_back(position, stop)
-        each = (stop - position) // len(calls)
-        for call in reversed(calls):
-            if call.cancelled or self.state is PoolState.ENDED or self.broken is not None:
-                if call.queued:
-                    self._waiting -= call.available - each
-                if call.fail_rest(self.broken or _cancelled_error()):
-                    given_up.append(call)
-                continue
-            self._waiting += each
-            if not call.queued:
-                call.queued = True
-                self._queue.appendleft(call)
-        return given_up
+    def give_back(self, batch: Batch, position: int, stop: int) -> list[Call]:
+        """Queue tasks again that were not begun; returns calls that were given up meanwhile."""
+        refusal = self.broken
+        if refusal is None and self.state is PoolState.ENDED:
+            refusal = cancelled_error()
+        return self.backlog.give_back(batch, position, stop, refusal)
 
     def _try_again(self, batch: Batch, position: int) -> None:
         with self.lock:
-            given_up = self._give_back(batch, position, position + 1)
+            given_up = self.give_back(batch, position, position + 1)
         self.settlement.complete(given_up)
-        self._dispatch()
+        self.dispatch()
 
     # What lanes tell
 
@@ -458,11 +364,47 @@ class Scheduler:
                 return
             lane.state = LaneState.OPEN
             lane.opened = time.monotonic()
-            self._starting -= 1
+            self.crew.opened()
             self._supervisor.started()
             self._note_room(lane)
             self._end_if_finished()
-        self._dispatch()
+        self.dispatch()
+
+    def task_over(self, lane: Lane, batch: Batch, value: Any, elapsed: int) -> bool:
+        """A lane has done the only task of its only batch, and well.
+
+        Does in one go what settling the outcome and `batch_over` do in general, for a lone task waits for nothing but
+        this.
+
+        Returns:
+            False where the case is not as simple as that; nothing has been done then.
+        """
+        assert isinstance(batch, CallsBatch)
+        call = batch.calls[0]
+        if call.has_callback:
+            return False
+        with self.lock:
+            usual = lane.state is LaneState.OPEN and self.state is PoolState.OPEN and not self.backlog
+            if not usual or lane.sender or lane.withdrawing or lane.quota is not None or lane.killed_for is not None:
+                return False
+            if len(lane.batches) != 1 or batch.closed or batch.doomed is not None or call.cancelled:
+                return False
+            lane.batches.popleft()
+            lane.busy += elapsed
+            lane.tasks += 1
+            batch.settled = 1
+            batching.learn(call.function, 1, elapsed)
+            self.crew.note_idle(lane)
+            call.value = value
+            call.done = True
+            held = call.release()
+            waiters, call.waiters = call.waiters, None
+        del held  # without the lock
+        for wake in waiters or ():
+            wake()
+        if self.crew.idle < len(self.crew.active) and self.hungry:
+            self.patrol.share_out()
+        return True
 
     def batch_over(self, lane: Lane, batch: Batch, elapsed: int) -> None:
         """A lane has reported on the whole of its oldest batch; what it did not begin goes elsewhere."""
@@ -473,19 +415,19 @@ class Scheduler:
             lane.busy += elapsed
             lane.tasks += batch.settled
             batching.learn(batch.function, batch.settled, elapsed)
-            given_up = self._give_back(batch, batch.settled, batch.withdrawn)
+            given_up = self.give_back(batch, batch.settled, batch.withdrawn)
             if not lane.batches and lane.withdrawing:
                 lane.withdrawing = False
                 lane.resume()
             self._note_room(lane)
-            waiting = bool(self._queue)
+            waiting = bool(self.backlog)
             if not waiting:
                 self._end_if_finished()
         if given_up:
             self.settlement.complete(given_up)
         if waiting:
-            self._dispatch()
-        elif len(self._idle) < len(self._active) and self.hungry:
+            self.dispatch()
+        elif self.crew.idle < len(self.crew.active) and self.hungry:
             self.patrol.share_out()
 
     def lane_ended(self, lane: Lane, death: Death) -> None:
@@ -497,13 +439,13 @@ class Scheduler:
                 return
             unexpected = not death.expected and lane.killed_for is None
             failed_start = lane.state is LaneState.STARTING and unexpected
-            self._forget(lane)
+            self.crew.ended(lane)
             for_all = all(batch.doomed is None for batch in lane.batches)
             for batch in reversed(lane.batches):
                 batch.closed = True
                 begun = max(batch.settled, min(lane.begun(batch), batch.withdrawn))
                 victims += [(batch, position) for position in range(batch.settled, begun)]
-                given_up += self._give_back(batch, begun, batch.withdrawn)
+                given_up += self.give_back(batch, begun, batch.withdrawn)
             lane.batches.clear()
             self._ledger.ended(lane, death)
             if failed_start and self.broken is None:
@@ -522,27 +464,13 @@ class Scheduler:
         self.settlement.complete(given_up)
         with self.lock:
             self._end_if_finished()
-        self._dispatch()
-
-    def _forget(self, lane: Lane) -> None:
-        if lane.state is LaneState.STARTING:
-            self._starting -= 1
-        lane.state = LaneState.ENDED
-        if lane in self._active:
-            self._active.remove(lane)
-        self._leaving.discard(lane)
-        self._roomy.discard(lane)
-        if lane in self._idle:
-            self._idle.remove(lane)
+        self.dispatch()
 
     def _fail_all(self, error: BaseException) -> list[Call]:
         """Let all tasks that no lane has fail; returns the calls that are to be completed."""
-        calls = list(dict.fromkeys([*self._queue, *self._streams]))
-        self._queue.clear()
+        calls = list(dict.fromkeys([*self.backlog.drain(), *self._streams]))
         self._streams.clear()
-        self._waiting = 0
         for call in calls:
-            call.queued = False
             call.cancelled = True
         return [*self.settlement.abort(error), *(call for call in calls if call.fail_rest(error))]
 
@@ -551,130 +479,47 @@ class Scheduler:
     @property
     def used(self) -> bool:
         """Whether any lane has ever been made."""
-        return self._made > 0
+        return self.crew.made > 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        with self.lock:
+            return bool(self.backlog) or any(lane.batches for lane in self.crew)
 
     @property
     def hungry(self) -> bool:
         """Whether a lane could take work and none waits."""
-        return not self._queue and (bool(self._idle) or len(self._active) < self.size)
+        return not self.backlog and (self.crew.idle > 0 or not self.crew.full)
+
+    def lanes_now(self) -> list[Lane]:
+        """Every lane that there is."""
+        with self.lock:
+            return list(self.crew)
+
+    def attend(self, lane: Lane, trim: bool) -> None:
+        """Let a lane tell its worker what it has not been told; see `Lane.tend`."""
+        with self.lock:
+            idle = self.crew.reserve(lane)
+        try:
+            lane.tend(trim, idle)
+        finally:
+            if idle:
+                with self.lock:
+                    self._note_room(lane)
+                    self._end_if_finished()
+                self.dispatch()
 
     def busy_lanes(self) -> list[tuple[Lane, Batch]]:
         """Lanes that have a batch, with the one that they run."""
         with self.lock:
-            return [(lane, lane.batches[0]) for lane in (*self._active, *self._leaving) if lane.batches]
-
-    @staticmethod
-    def running(lane: Lane) -> tuple[Batch, int] | None:
-        """The task that a lane runs: its batch, and its position there. Called with the lock."""
-        for batch in reversed(lane.batches):
-            begun = lane.begun(batch)
-            if begun:
-                return None if lane.finished(batch) or begun <= batch.settled else (batch, begun - 1)
-        return None
-
-    def take_back(self, lane: Lane) -> None:
-        """Take from a lane what it has not begun, for others to run."""
-        with self.lock:
-            given_up = self._withdraw(lane)
-        self.settlement.complete(given_up)
-        self._dispatch()
-
-    def _withdraw(self, lane: Lane) -> list[Call]:
-        """Let a lane begin no further task until it has reported; returns calls given up meanwhile."""
-        given_up: list[Call] = []
-        if lane.state is not LaneState.OPEN or lane.withdrawing or not lane.batches:
-            return given_up
-        lane.withdrawing = True
-        self._roomy.discard(lane)
-        before = [batch.withdrawn for batch in lane.batches]
-        lane.withdraw()
-        for batch, stop in reversed(list(zip(lane.batches, before, strict=True))):
-            given_up += self._give_back(batch, batch.withdrawn, stop)
-        return given_up
-
-    def overdue(self, lane: Lane, timeout: float, since: float) -> None:
-        """End a lane whose task has run longer than it may."""
-        self._end_task(lane, since, lambda task: timeout_error(task, timeout), GRACE)
-
-    def overweight(self, lane: Lane, size: int) -> None:
-        """End a lane that occupies more memory than it may."""
-        limit = self.memory_limit
-        assert limit is not None
-
-        def error(task: str) -> BaseException:
-            return MemoryLimitExceeded(
-                f"the worker (pid {lane.pid}) that ran {task} was ended: it and what it started occupied "
-                f"{size:,} bytes, and memory_limit is {limit:,}",
-                pid=lane.pid,
-                exitcode=-9,
-                task=task,
-                peak_memory=size,
-            )
-
-        self._end_task(lane, None, error, 0.0)
-
-    def _end_task(self, lane: Lane, since: float | None, error: Callable[[str], BaseException], grace: float) -> None:
-        with self.lock:
-            if not lane.batches or lane.killed_for is not None:
-                return
-            # Nothing may begin any more, or the lane could be on to a task that has done no wrong when it ends.
-            given_up = self._withdraw(lane)
-            running = self.running(lane)
-            guilty = running is not None and (since is None or lane.running_since() == since)
-            if guilty and running is not None:
-                batch, position = running
-                batch.doomed = position
-        self.settlement.complete(given_up)
-        if guilty:
-            lane.killed_for = error(batch.describe(position))
-            lane.kill(grace)
-        self._dispatch()
+            return [(lane, lane.batches[0]) for lane in self.crew if lane.batches]
 
     # Ending
 
-    def cancel(self, call: Call) -> bool:
-        """Give up a call: what waits is dropped, what runs is stopped.
-
-        Returns:
-            False when it was done already.
-        """
-        if self._interrupted:
-            self.reactor.call_soon(partial(self.cancel, call))
-            return not call.done
-        error = _cancelled_error()
-        doomed: list[Lane] = []
-        with self.lock:
-            if call.done or call.cancelled:
-                return not call.done
-            call.cancelled = True
-            given_up: list[Call] = []
-            if call.queued:
-                self._queue.remove(call)
-                call.queued = False
-                self._waiting -= call.available
-                if call.fail_rest(error):
-                    given_up.append(call)
-            given_up += self.settlement.abort(error, call)
-            for lane in self._active:
-                if any(owner is call for batch in lane.batches for owner in batch.owners()):
-                    given_up += self._withdraw(lane)
-                    running = self.running(lane)
-                    if running is None or lane.killed_for is not None:
-                        continue
-                    batch, position = running
-                    if batch.calls_from(position, position + 1)[0][0] is call:
-                        lane.killed_for = error
-                        batch.doomed = position
-                        doomed.append(lane)
-        self.settlement.complete(given_up)
-        for lane in doomed:
-            lane.kill()
-        self._dispatch()
-        return True
-
     def close(self) -> None:
         """Take no more calls, and end once those taken are done."""
-        if self._interrupted:
+        if self.interrupted:
             self.reactor.call_soon(self.close)
             return
         with self.lock:
@@ -685,14 +530,14 @@ class Scheduler:
 
     def terminate(self) -> None:
         """End now: what waits and what runs fails with `CancelledError`."""
-        if self._interrupted:
+        if self.interrupted:
             self.reactor.call_soon(self.terminate)
             return
-        error = _cancelled_error("the pool was terminated")
+        error = cancelled_error("the pool was terminated")
         with self.lock:
             self.state = PoolState.ENDED
             abandoned = self._fail_all(error)
-            doomed = [*self._active, *self._leaving]
+            doomed = list(self.crew)
             for lane in doomed:
                 lane.killed_for = lane.killed_for or error
         self.settlement.complete(abandoned)
@@ -703,7 +548,7 @@ class Scheduler:
         self._run_deferred()
 
     @property
-    def _interrupted(self) -> bool:
+    def interrupted(self) -> bool:
         """Whether this is a signal handler that has come while its thread was changing the state."""
         return bool(self.lock._is_owned())
 
@@ -718,7 +563,7 @@ class Scheduler:
         for stream in streams:
             if stream.source is not None:
                 stream.source.hurry()
-        if self.reactor.inside or self._interrupted:  # the lanes end once the callback or handler has returned
+        if self.reactor.inside or self.interrupted:  # the lanes end once the callback or handler has returned
             return False
         if not self._ended.wait(timeout):
             return False
@@ -729,18 +574,18 @@ class Scheduler:
         """With the pool closed and nothing left to do, end the lanes; with no lane left, the pool."""
         if self.state is PoolState.OPEN:
             return
-        busy = self._queue or self._streams or self.settlement.pausing
+        busy = self.backlog or self._streams or self.settlement.pausing
         if self.state is PoolState.CLOSED:
-            if busy or any(lane.batches for lane in self._active):
+            if busy or any(lane.batches for lane in self.crew.active):
                 return
             self.state = PoolState.ENDED
-        for lane in list(self._active):
+        for lane in list(self.crew.active):
             if lane.state is LaneState.OPEN and not lane.batches and lane.killed_for is None:
                 self._retire(lane)
             elif lane.state is LaneState.STARTING:
-                lane.killed_for = lane.killed_for or _cancelled_error()
+                lane.killed_for = lane.killed_for or cancelled_error()
                 self.later(lane.kill)
-        if not self._active and not self._leaving and not self._ended.is_set():
+        if not any(self.crew) and not self._ended.is_set():
             self.lanes.close()
             self._ended.set()
             self.reactor.stop(0)
@@ -749,12 +594,10 @@ class Scheduler:
         """After a fork, in the child: everything is the parent's, and nothing here may touch it."""
         self.state = PoolState.ENDED
         self.lock = threading.RLock()
-        for lane in (*self._active, *self._leaving):
+        for lane in self.crew:
             lane.abandon()
-        self._active.clear()
-        self._leaving.clear()
-        self._idle.clear()
-        self._queue.clear()
+        self.crew.clear()
+        self.backlog.drain()
         self._streams.clear()
         self.lanes.abandon()
         self.reactor.abandon()
@@ -763,10 +606,4 @@ class Scheduler:
     def entries(self) -> list[Entry]:
         """The figures of every lane there has been."""
         with self.lock:
-            return self._ledger.entries([*self._active, *self._leaving])
-
-
-def _cancelled_error(text: str = "the task was cancelled") -> BaseException:
-    from concurrent.futures import CancelledError
-
-    return CancelledError(text)
+            return self._ledger.entries(list(self.crew))

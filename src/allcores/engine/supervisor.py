@@ -10,13 +10,16 @@ from allcores.errors import PoolBroken, WorkerDied, signal_name
 
 __all__ = ["Supervisor"]
 
-#: As an Erlang/OTP supervisor counts restarts: this many failed starts in this many seconds are too many; so is
-#: the smaller numbers one behind the other: the first for a set-up that fails, the second for starting workers that
-#: die, which somebody else may have killed.
+#: As an Erlang/OTP supervisor counts restarts: this many failed starts in this many seconds are too many; so is a
+#: smaller number one behind the other, of set-ups that fail, or of workers that end by themselves.
 MOST_FAILURES = 10
 WITHIN_SECONDS = 5.0
 MOST_IN_A_ROW = 3
-MOST_DEATHS_IN_A_ROW = 8
+MOST_ENDS_IN_A_ROW = 8
+
+#: Of workers that a signal has ended more is borne, for somebody else may be killing them, and on a busy machine many
+#: before they have started. One that crashes whenever it starts has done so that often within a second.
+MOST_KILLED_IN_A_ROW = 30
 
 
 class Supervisor:
@@ -36,11 +39,15 @@ class Supervisor:
         Returns:
             Why to give up; None to try again.
         """
-        now = time.monotonic()
-        self._failures.append(now)
         self._in_a_row += 1
-        too_many = len(self._failures) == MOST_FAILURES and now - self._failures[0] <= WITHIN_SECONDS
-        most = MOST_DEATHS_IN_A_ROW if death.setup is None else MOST_IN_A_ROW
+        too_many = False
+        if death.setup is None and (death.exitcode or 0) < 0:
+            most = MOST_KILLED_IN_A_ROW
+        else:
+            most = MOST_ENDS_IN_A_ROW if death.setup is None else MOST_IN_A_ROW
+            now = time.monotonic()
+            self._failures.append(now)
+            too_many = len(self._failures) == MOST_FAILURES and now - self._failures[0] <= WITHIN_SECONDS
         if not too_many and self._in_a_row < most:
             return None
         times = f"{self._in_a_row} times in a row" if not too_many else f"{MOST_FAILURES} times"

@@ -5,20 +5,18 @@ Everything imported here is part of every user's start-up time.
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
 from mmap import mmap
-from pickle import dumps, loads
+from pickle import loads
 
 from allcores.engine import channel as ch
 from allcores.engine.citizenship import Reporting, limit_threads
 from allcores.engine.frames import Frame, FrameReader, frame
-from allcores.engine.outcome import PLAIN, pack, pack_failure
+from allcores.engine.known import Known
+from allcores.engine.running import Runner, flush_output, pack_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,69 +26,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Setup", "Worker"]
 
-#: The kinds of numbers that have a column, as in `channel.COLUMNS`.
-_NUMBERS = (object, int, float)
-_COLUMN_OF = {int: 1, float: 2}
-
 
 class Setup:
-    """What a worker is to do before its first task and after its last one.
+    """What a worker is to know before its first task.
 
     Attributes:
         name: the worker's name, as `multiprocessing.current_process().name` shows it.
         authkey: the program's key for `multiprocessing` connections.
-        initializer: a pickled ``(function, args)`` called before the first task, or None.
-        finalizer: a pickled ``(function, args)`` called when the worker ends in good order, or None.
         reporting: how loggers and warnings are set up in the program.
         threads: how many threads a numeric library may use; 0 for any number.
     """
 
-    __slots__ = ("authkey", "finalizer", "initializer", "name", "reporting", "threads")
+    __slots__ = ("authkey", "name", "reporting", "threads")
 
-    def __init__(
-        self,
-        name: str,
-        authkey: bytes,
-        initializer: bytes | None,
-        finalizer: bytes | None,
-        reporting: Reporting,
-        threads: int,
-    ) -> None:
+    def __init__(self, name: str, authkey: bytes, reporting: Reporting, threads: int) -> None:
         self.name = name
         self.authkey = authkey
-        self.initializer = initializer
-        self.finalizer = finalizer
         self.reporting = reporting
         self.threads = threads
-
-
-class _Run:
-    """A batch that is being run.
-
-    Attributes:
-        current: the sequence number of the task that comes next.
-        stop: the one behind the last task.
-        advance: runs the next task.
-        half: where outcomes go.
-        position: how many bytes of it are filled.
-        pending: an outcome that is still to be written.
-        boxed: whether some outcomes need unboxing.
-        timed: whether to record when each task begins.
-        last_kind: the type of the last result.
-    """
-
-    __slots__ = ("advance", "boxed", "current", "half", "last_kind", "pending", "position", "stop", "timed")
-
-    def __init__(self, first: int, stop: int, advance: Callable[[], Any], half: memoryview) -> None:
-        self.current = first
-        self.stop = stop
-        self.advance = advance
-        self.half = half
-        self.position = 0
-        self.pending: bytes | None = None
-        self.boxed = False
-        self.timed = False
-        self.last_kind: type = object
 
 
 class Worker:
@@ -101,26 +54,25 @@ class Worker:
     Args:
         connection: the channel.
         control: the control block.
+        side: the socket for descriptors of large buffers.
         hooks: initializer and finalizer, where they are inherited from the program by fork.
     """
 
     def __init__(
-        self, connection: socket.socket, control: mmap, hooks: tuple[Hook | None, Hook | None] = (None, None)
+        self,
+        connection: socket.socket,
+        control: mmap,
+        side: socket.socket,
+        hooks: tuple[Hook | None, Hook | None] = (None, None),
     ) -> None:
         self._connection = connection
         self._initializer, self._finalizer = hooks
         self._sending = threading.Lock()
         self._sender = 0  # the thread that sends
         self._pid = os.getpid()
-        block = memoryview(control)
-        self._words = block[: ch.HALVES_AT].cast("Q")
-        first = ch.HALVES_AT
-        second = first + ch.HALF_SIZE
-        self._halves = (block[first:second], block[second : second + ch.HALF_SIZE])
-        self._numbers = memoryview(b"")  # the column being filled
-        self._functions: dict[int, Callable[..., Any]] = {}
-        self._columns: dict[int, int] = {}  # by function id: the column that its last results would fit
         self._frames = FrameReader(connection)
+        self._known = Known(side)
+        self._runner = Runner(memoryview(control), self._known, self._report, self._report_unreadable)
 
     def serve(self) -> None:
         """Run tasks until told to stop, or until the parent is gone."""
@@ -139,26 +91,28 @@ class Worker:
                 if os.getpid() == self._pid:
                     raise
                 # A process that a task has forked has come back from the task; it is no worker.
-                _flush_output()
+                flush_output()
                 os._exit(0)
 
     def _let_go(self) -> None:
         """In a process that a task has forked: what is shared with the parent is the worker's alone."""
-        for view in (self._words, self._numbers, *self._halves):
-            view.release()
+        self._runner.let_go()
         self._connection.detach()
 
     def _handle(self, kind: int, sequence: int, count: int, flags: int, body: memoryview) -> bool:
         if kind == ch.CALL:
-            self._run_call(sequence, count, flags, body)
+            self._runner.run_call(sequence, count, flags, body)
         elif kind == ch.BATCH:
-            self._run_batch(sequence, count, flags, body)
+            self._runner.run_batch(sequence, count, flags, body)
         elif kind == ch.FORGET:
-            for function_id in loads(body):
-                self._functions.pop(function_id, None)
-                self._columns.pop(function_id, None)
+            self._known.forget(loads(body))
+        elif kind == ch.NOTICE:
+            self._known.apart.take_notice(body)
+            answer = self._known.notice()
+            if answer:
+                self._send(ch.NOTICE, 0, 0, answer)
         elif kind == ch.SETUP:
-            return self._set_up(loads(body))
+            return self._set_up(*loads(body))
         elif kind == ch.STOP:
             self._finalize()
             return False
@@ -166,24 +120,26 @@ class Worker:
 
     # Life
 
-    def _set_up(self, setup: Setup) -> bool:
+    def _set_up(self, setup: Setup, introduced: list[tuple[int, Any]], initializer: Any, finalizer: Any) -> bool:
         from multiprocessing import process
 
         current = process.current_process()
         current.name = setup.name
         current.authkey = setup.authkey
+        self._known.reporting = setup.reporting
         setup.reporting.install(self._send_report)
         limit_threads(setup.threads)
         try:
-            if setup.initializer is not None:
-                self._initializer = loads(setup.initializer)
-            if setup.finalizer is not None:
-                self._finalizer = loads(setup.finalizer)
+            self._known.introduce(introduced)
+            if initializer is not None:
+                self._initializer = self._known.load(initializer)
+            if finalizer is not None:
+                self._finalizer = self._known.load(finalizer)
             if self._initializer is not None:
                 function, arguments = self._initializer
                 function(*arguments)
         except BaseException as error:
-            self._send(ch.BROKEN, 0, 0, self._failure(error))
+            self._send(ch.BROKEN, 0, 0, pack_error(error))
             return False
         self._send(ch.READY, 0, 0, b"")
         return True
@@ -197,192 +153,24 @@ class Worker:
         except BaseException:
             sys.excepthook(*sys.exc_info())
 
-    # Tasks
-
-    def _run_call(self, sequence: int, function_id: int, flags: int, body: memoryview) -> None:
-        """The shortest way: one task, no batch around it."""
-        words = self._words
-        words[ch.CLAIM] = sequence
-        if sequence >= words[ch.LIMIT]:
-            self._report(sequence, 0, 0, 0, ch.LAST, b"")
-            return
-        began = time.monotonic_ns()
-        if flags & ch.TIMED:
-            words[ch.STARTED] = began
-        try:
-            args, kwds = loads(body)
-            value = self._functions[function_id](*args, **kwds)
-        except BaseException as error:
-            data, boxed = self._failure(error), True
-        else:
-            boxed = type(value) not in PLAIN or _too_large(value)
-            data = pack(value, _dumps_by_value) if boxed else dumps(value, 3)[2:-1]
-            args = kwds = value = None
-        _flush_output()
-        words[ch.STARTED] = 0
-        report = ch.LAST | ch.BOXED if boxed else ch.LAST
-        self._report(sequence, 1, time.monotonic_ns() - began, 0, report, data)
-
-    def _run_batch(self, sequence: int, count: int, flags: int, body: memoryview) -> None:
-        words = self._words
-        words[ch.WRITTEN] = words[ch.FORMAT] = 0
-        # From here on a death counts as the first task's: what it brings along is being loaded.
-        words[ch.CLAIM] = sequence
-        if flags & ch.TIMED:
-            words[ch.STARTED] = time.monotonic_ns()
-        functions, mode, ids, items = loads(body)
-        for function_id, blob in functions:
-            self._functions[function_id] = _load_function(blob)
-        advance = self._apply(mode, ids, items)
-        if advance is None:
-            words[ch.STARTED] = 0
-            self._send(ch.UNREADABLE, sequence, count, b"")
-            return
-        run = _Run(sequence, sequence + count, advance, self._halves[1 if flags & ch.SECOND_HALF else 0])
-        run.timed = bool(flags & ch.TIMED)
-        column = self._columns.get(ids, 0) if type(ids) is int and not run.timed else 0
-        if 8 * count > ch.HALF_SIZE:
-            column = 0
-        began = time.monotonic_ns()
-        if column:
-            column = self._fill_column(run, column)
-        if not column:
-            self._fill_stream(run, began)
-            if type(ids) is int:
-                self._columns[ids] = _COLUMN_OF.get(run.last_kind, 0)
-        if run.current == run.stop:
-            words[ch.CLAIM] = run.stop
-        words[ch.STARTED] = 0
-        del advance, items
-        _flush_output()
-        report = ch.LAST | column << ch.COLUMN_SHIFT | (ch.BOXED if run.boxed else 0)
-        self._report(run.current, 0, time.monotonic_ns() - began, run.position, report, b"")
-
-    def _fill_column(self, run: _Run, column: int) -> int:
-        """Run tasks as long as they return numbers of one kind, which need no pickling.
-
-        Returns:
-            The column; 0 once a task has returned something else, whose outcome then is `run.pending`.
-        """
-        words = self._words
-        self._numbers = numbers = run.half.cast(ch.COLUMNS[column])  # type: ignore[call-overload]
-        words[ch.FORMAT] = column
-        wanted = _NUMBERS[column]
-        first, stop, advance = run.current, run.stop, run.advance
-        current = first
-        value: Any = None
-        failure: BaseException | None = None
-        fits = True
-        # Each line of this loop is paid for by every small task of every user.
-        try:
-            for current in range(first, stop):
-                words[0] = current  # CLAIM
-                if current >= words[1]:  # LIMIT
-                    break
-                value = advance()
-                if type(value) is not wanted:
-                    fits = False
-                    break
-                try:
-                    numbers[current - first] = value
-                except ValueError:  # an integer of more than 8 bytes
-                    fits = False
-                    break
-            else:
-                current = stop
-        except BaseException as error:
-            failure = error
-        run.position = 8 * (current - first)
-        run.current = current
-        if fits and failure is None:
-            return column
-        # What has come is no such number: the column ends here, and a stream follows it in the half.
-        run.pending = self._pack(run, value) if failure is None else self._pack_failure(run, failure)
-        self._report(current, 0, 0, run.position, column << ch.COLUMN_SHIFT, b"")
-        words[ch.WRITTEN] = run.position
-        words[ch.FORMAT] = 0
-        return 0
-
-    def _fill_stream(self, run: _Run, began: int) -> None:
-        """Run the tasks that are left, writing outcomes of any kind."""
-        words, half, advance, position = self._words, run.half, run.advance, run.position
-        for current in range(run.current, run.stop):
-            run.current = current
-            if run.pending is None:
-                words[ch.CLAIM] = current
-                if current >= words[ch.LIMIT]:
-                    break
-                if run.timed:
-                    words[ch.STARTED] = time.monotonic_ns()
-                try:
-                    value = advance()
-                except BaseException as error:
-                    data = self._pack_failure(run, error)
-                else:
-                    data = self._pack(run, value)
-                    value = None
-            else:
-                data, run.pending = run.pending, None
-            end = position + len(data)
-            if end > ch.HALF_SIZE or len(data) > ch.LARGE_RESULT:
-                elapsed = time.monotonic_ns() - began
-                self._report(current, 1, elapsed, position, ch.BOXED if run.boxed else 0, data)
-            else:
-                half[position:end] = data
-                words[ch.WRITTEN] = position = end
-        else:
-            run.current = run.stop
-        run.position = position
-
-    @staticmethod
-    def _pack(run: _Run, value: Any) -> bytes:
-        run.last_kind = type(value)
-        if run.last_kind in PLAIN and not _too_large(value):
-            return dumps(value, 3)[2:-1]
-        run.boxed = True
-        return pack(value, _dumps_by_value)
-
-    def _pack_failure(self, run: _Run, error: BaseException) -> bytes:
-        run.last_kind = object
-        run.boxed = True
-        return self._failure(error)
-
-    def _apply(self, mode: int, ids: Any, items: Any) -> Callable[[], Any] | None:
-        """An iterator's ``__next__`` that runs one task a call, or None where the items cannot be unpickled."""
-        applied: Iterator[Any]
-        if mode == ch.MODE_CALLS:
-            each = ids if type(ids) is list else itertools.repeat(ids)
-            applied = map(self._call, each, items)
-        else:
-            try:
-                loaded = loads(items)
-            except BaseException:
-                return None
-            function = self._functions[ids]
-            applied = map(function, loaded) if mode == ch.MODE_EACH else itertools.starmap(function, loaded)
-        return applied.__next__
-
-    def _call(self, function_id: int, blob: bytes) -> Any:
-        args, kwds = loads(blob)
-        return self._functions[function_id](*args, **kwds)
-
-    def _failure(self, error: BaseException) -> bytes:
-        traceback = error.__traceback__
-        here = __file__
-        while traceback is not None and traceback.tb_frame.f_code.co_filename == here:
-            traceback = traceback.tb_next
-        return pack_failure(error, traceback or error.__traceback__, _dumps_by_value)
-
     # Frames
 
     def _report(self, sequence: int, count: int, elapsed: int, position: int, flags: int, stream: bytes) -> None:
-        body = ch.REPORT.pack(elapsed, position, flags) + stream
-        self._send(ch.RESULTS, sequence, count, body)
+        size = ch.REPORT.size + len(stream)
+        head = ch.RESULTS_HEAD.pack(size, sequence, count, ch.RESULTS, 0, elapsed, position, flags)
+        notice = self._known.notice()
+        self._send_frames(frame(ch.NOTICE, body=notice) + head + stream if notice else head + stream)
+
+    def _report_unreadable(self, sequence: int, count: int) -> None:
+        self._send(ch.UNREADABLE, sequence, count, b"")
 
     def _send(self, kind: int, sequence: int, count: int, body: bytes) -> None:
+        self._send_frames(frame(kind, sequence, count, 0, body))
+
+    def _send_frames(self, frames: bytes) -> None:
         with self._sending:
             self._sender = threading.get_ident()
-            self._connection.sendall(frame(kind, sequence, count, 0, body))
+            self._connection.sendall(frames)
             self._sender = 0
 
     def _send_report(self, kind: int, body: bytes) -> bool:
@@ -405,38 +193,3 @@ class Worker:
                 return complete
             if not self._frames.fill():
                 raise EOFError
-
-
-def _load_function(blob: bytes) -> Callable[..., Any]:
-    """Unpickle a function; one that cannot be raises the reason for each task, instead of ending the worker."""
-    try:
-        function: Callable[..., Any] = loads(blob)
-    except BaseException as error:
-        reason = error
-
-        def unavailable(*args: Any, **kwds: Any) -> Any:
-            raise reason
-
-        return unavailable
-    return function
-
-
-def _too_large(value: Any) -> bool:
-    """Whether a plain value is too large for protocol 3."""
-    return type(value) in (str, bytes) and len(value) > 1 << 30
-
-
-def _dumps_by_value(value: Any) -> bytes:
-    from allcores.engine.by_value import dumps_by_value
-
-    return dumps_by_value(value)
-
-
-def _flush_output() -> None:
-    """What a task has printed is out before its result is."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            continue

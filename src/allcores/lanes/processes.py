@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import mmap
-import os
-import pickle
-import signal
-import socket
-import tempfile
-import threading
-import time
+import weakref
 from collections.abc import Callable
-from functools import partial
 
 from allcores.cpu import cpu_count
-from allcores.engine import batching
-from allcores.engine import channel as ch
-from allcores.engine.barrier import barrier
-from allcores.engine.batch import Batch, CallsBatch, ItemsBatch
-from allcores.engine.citizenship import Reporting, take_log, take_warning
-from allcores.engine.codec import Codec
-from allcores.engine.complaints import complain
-from allcores.engine.frames import FrameReader, frame
-from allcores.engine.lane import Death, Hook, Lane, Lanes
-from allcores.engine.outcome import Failure, unpack_stream
-from allcores.engine.reactor import READABLE, WRITABLE, Timer
+from allcores.engine.calls import Frozen
+from allcores.engine.citizenship import Reporting
+from allcores.engine.codec import Codec, is_plain
+from allcores.engine.lane import Hook, Lanes
+from allcores.engine.parcels import Parcel
 from allcores.engine.scheduler import Scheduler
+from allcores.engine.shared import Shared
 from allcores.engine.worker import Setup
-from allcores.lanes.family import resident
-from allcores.lanes.oom import oom_kills
-from allcores.lanes.output import Output
+from allcores.lanes.large import LargeBuffers
+from allcores.lanes.process_lane import ProcessLane
 from allcores.lanes.start.starter import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["ProcessLane", "ProcessLanes"]
 
-#: A worker that a signal has stopped is waited for this long, in seconds, for somebody to continue it.
-STOPPED_FOR = 5.0
-
-
-_NOW = socket.MSG_DONTWAIT
+__all__ = ["ProcessLanes"]
 
 
 class ProcessLanes(Lanes):
@@ -63,579 +44,80 @@ class ProcessLanes(Lanes):
     def __init__(self, starter: Starter, name: str, initializer: Hook | None, finalizer: Hook | None) -> None:
         self.starter = starter
         self.codec = Codec(starter.shares_main)
+        self.large = LargeBuffers()
         self._name = name
         self._threads = 0
-        self._initializer = self._finalizer = None
+        self._initializer: bytes | Parcel | None = None
+        self._finalizer: bytes | Parcel | None = None
         if starter.shares_main:  # inherited, like everything else: nothing need be picklable
             starter.hooks = (initializer, finalizer)
         else:
-            self._initializer = self.codec.value(initializer) if initializer is not None else None
-            self._finalizer = self.codec.value(finalizer) if finalizer is not None else None
+            self._initializer = self._pickle_hook(initializer)
+            self._finalizer = self._pickle_hook(finalizer)
+
+    def _pickle_hook(self, hook: Hook | None) -> bytes | Parcel | None:
+        return self.large.keep(self.codec.value(hook)) if hook is not None else None
 
     def open(self, scheduler: Scheduler) -> None:
         self._threads = max(1, cpu_count() // scheduler.size)
+        self.large.open(scheduler)
         self.starter.open(scheduler.reactor, self._threads)
 
     def make(self, scheduler: Scheduler, number: int) -> ProcessLane:
         from multiprocessing import process
 
-        authkey = bytes(process.current_process().authkey)
         setup = Setup(
             name=f"{self._name}-{number}",
-            authkey=authkey,
-            initializer=self._initializer,
-            finalizer=self._finalizer,
+            authkey=bytes(process.current_process().authkey),
             reporting=Reporting.here(),
             threads=self._threads,
         )
-        return ProcessLane(scheduler, number, self, setup)
+        return ProcessLane(
+            scheduler,
+            number,
+            starter=self.starter,
+            codec=self.codec,
+            large=self.large,
+            setup=setup,
+            hooks=(self._initializer, self._finalizer),
+        )
 
-    def pickle(self, target: Callable[..., Any]) -> tuple[bytes, bool]:
+    def pickle(self, target: Callable[..., Any]) -> tuple[bytes | Parcel, bool]:
         return self.codec.function(target)
 
-    def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes:
-        return self.codec.call(args, kwds)
+    def keep(self, blob: Any) -> Any:
+        return self.large.keep(blob)
+
+    def pack(self, args: tuple[Any, ...], kwds: dict[str, Any]) -> bytes | Parcel | tuple[Any, ...]:
+        if not kwds and is_plain(args):
+            return args  # nobody can change them, so they are pickled with their batch
+        payload = self.codec.call(args, kwds)
+        return self.large.take_in(payload) if isinstance(payload, Parcel) else payload
+
+    def freeze(self, item: Any) -> Any:
+        if is_plain(item if type(item) is tuple else (item,)):
+            return item
+        try:
+            payload = self.codec.call((item,), {})
+            return Frozen(item, self.large.take_in(payload, always=True) if isinstance(payload, Parcel) else payload)
+        except Exception:
+            return item  # the same comes out when its task is sent, and is the task's error then
+
+    def share(self, value: Any, on_end: Callable[[int], object]) -> Shared:
+        handle = Shared(value, self.large.keep(self.codec.value(value)))
+
+        def end() -> None:
+            on_end(handle_id)
+            self.large.used()
+
+        handle_id = handle.id
+        weakref.finalize(handle, end).atexit = False
+        return handle
 
     def close(self) -> None:
+        self.large.close()
         self.starter.close()
 
     def abandon(self) -> None:
+        self.large.close()
         self.starter.abandon()
-
-
-class ProcessLane(Lane):
-    """A worker process, its channel and its control block.
-
-    Who holds `_reading` may read the channel: the reactor's thread while it handles an event, or a thread that has
-    borrowed the lane to run one task by itself. Any thread may write; what the socket does not take at once is
-    kept and sent by the reactor, so that nobody ever waits for a worker to read.
-    """
-
-    __slots__ = (
-        "_armed",
-        "_borrower",
-        "_codec",
-        "_control",
-        "_death",
-        "_eof",
-        "_forgotten",
-        "_frames",
-        "_halves",
-        "_known",
-        "_next",
-        "_next_half",
-        "_note",
-        "_oom_kills",
-        "_outbox",
-        "_outputs",
-        "_printed",
-        "_reading",
-        "_setup",
-        "_setup_failure",
-        "_socket",
-        "_starter",
-        "_stopped",
-        "_words",
-        "_writing",
-        "kill_wanted",
-        "name",
-        "stopping",
-    )
-
-    def __init__(self, scheduler: Scheduler, number: int, lanes: ProcessLanes, setup: Setup) -> None:
-        super().__init__(scheduler, number)
-        self.name = setup.name
-        self.stopping = False
-        self.kill_wanted: float | None = None
-        self._starter = lanes.starter
-        self._codec = lanes.codec
-        self._setup = setup
-        self._socket: socket.socket = None  # type: ignore[assignment]  # until it starts
-        self._reading = threading.Lock()
-        self._writing = threading.RLock()
-        self._outbox = bytearray()
-        self._outputs: list[Output] = []
-        self._printed = 0
-        self._armed = False
-        self._borrower = 0
-        self._eof = False
-        self._death: Death | None = None
-        self._setup_failure: Failure | None = None
-        self._stopped: Timer | None = None
-        self._note = ""
-        self._oom_kills = oom_kills()
-        self._known: set[int] = set()
-        self._forgotten: list[int] = []
-        self._next = 1
-        self._next_half = 0
-
-    # Life
-
-    def start(self) -> None:
-        theirs: list[int] = []
-        try:
-            self._socket, end = socket.socketpair()
-            theirs.append(end.detach())
-            theirs.append(self._make_control_block())
-            for name in ("stdout", "stderr"):
-                read, write = os.pipe()
-                theirs.append(write)
-                self._outputs.append(Output(name, read))
-            self._frames = FrameReader(self._socket)
-            self._armed = True
-            self.scheduler.reactor.watch(self._socket.fileno(), self._on_event)
-            for output in self._outputs:
-                self.scheduler.reactor.watch(output.fd, partial(self._on_output, output))
-            self._starter.start(self, theirs)
-        except BaseException:
-            self._close()
-            raise
-        finally:
-            for fd in theirs:
-                os.close(fd)
-        self._write(frame(ch.SETUP, body=pickle.dumps(self._setup)))
-
-    def _make_control_block(self) -> int:
-        if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("allcores", os.MFD_CLOEXEC)
-        else:  # a file without a name serves as well
-            with tempfile.TemporaryFile() as file:
-                fd = os.dup(file.fileno())
-        try:
-            os.ftruncate(fd, ch.CONTROL_SIZE)
-            self._control = mmap.mmap(fd, ch.CONTROL_SIZE)
-        except BaseException:
-            os.close(fd)
-            raise
-        middle = ch.HALVES_AT + ch.HALF_SIZE
-        with memoryview(self._control) as block:
-            self._words = block[: ch.HALVES_AT].cast("Q")
-            self._halves = (block[ch.HALVES_AT : middle], block[middle:])
-        self._words[ch.LIMIT] = ch.NO_LIMIT
-        return fd
-
-    def started(self, pid: int) -> None:
-        """The starter has made the process."""
-        self.pid = pid
-        if self.kill_wanted is not None:
-            self._starter.kill(self, self.kill_wanted)
-
-    def exited(self, death: Death) -> None:
-        """The process has ended. Called in the reactor's thread."""
-        death.pid = self.pid
-        self._death = death
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that has borrowed the lane
-        except OSError:
-            pass
-        if self._reading.acquire(blocking=False):
-            self._finish()
-
-    def _finish(self) -> None:
-        """Take in what the worker has left, then report its end. `_reading` is held, for good."""
-        death = self._death
-        assert death is not None
-        try:
-            self._read(until_empty=True)
-            if self.batches:
-                batch = self.batches[0]
-                self._take_written(batch, self._written(batch))
-        except Exception:  # a stream that an interrupted reader has left in the middle of a frame
-            complain("allcores: the last words of a worker could not be read")
-        self._close()
-        death.stderr = self._outputs[1].tail
-        death.note = self._note or self._suspect_kernel(death)
-        if self._stopped is not None:
-            self._stopped.cancel()
-        if self._setup_failure is not None:
-            death.setup = self._setup_failure
-        self.scheduler.lane_ended(self, death)
-        self._unmap()
-
-    def _suspect_kernel(self, death: Death) -> str:
-        """What to say of a worker that nobody here has killed."""
-        if death.exitcode != -signal.SIGKILL or self.kill_wanted is not None:
-            return ""
-        if self._oom_kills is not None and (oom_kills() or 0) > self._oom_kills:
-            return "the kernel's out-of-memory killer has struck since it was started, and very likely it"
-        return "if nobody killed it on purpose, it may have been the kernel, for want of memory"
-
-    def _unmap(self) -> None:
-        """Let go of the control block at once, whoever may still hold this lane (a traceback, say)."""
-        with self.scheduler.lock:
-            for view in (self._words, *self._halves):
-                view.release()
-            self._control.close()
-
-    def _close(self) -> None:
-        """Close every descriptor."""
-        if self._socket is not None:
-            self.scheduler.reactor.unwatch(self._socket.fileno())
-            self._socket.close()
-        for output in self._outputs:
-            self.scheduler.reactor.unwatch(output.fd)
-            output.close()
-
-    def stopped(self, is_stopped: bool) -> None:
-        """The process has been stopped by a signal, or continued. Called in the reactor's thread."""
-        if self._stopped is not None:
-            self._stopped.cancel()
-            self._stopped = None
-        if is_stopped:
-            when = time.monotonic() + STOPPED_FOR
-            self._stopped = self.scheduler.reactor.call_at(when, self._give_up_stopped)
-
-    def _give_up_stopped(self) -> None:
-        self._note = (
-            f"it had been stopped by a signal for {STOPPED_FOR:g} s, and was killed so that nobody waits for it"
-        )
-        self.kill()
-
-    def stop(self) -> None:
-        self.stopping = True
-        self._write(frame(ch.STOP))
-
-    def kill(self, grace: float = 0.0) -> None:
-        self.kill_wanted = grace
-        if self.pid is not None and self._death is None:
-            self._starter.kill(self, grace)
-
-    # Sending
-
-    def admit(self, batch: Batch) -> None:
-        batch.first = self._next
-        # The number behind the last task is the claim of a worker that is done.
-        self._next += batch.count + 1
-        batch.half = self._next_half
-        self._next_half ^= 1
-        batch.sent = time.monotonic()
-
-    def forget(self, function: int) -> None:
-        if function in self._known:
-            self._forgotten.append(function)
-
-    def send(self, batch: Batch) -> None:
-        if not self._armed:
-            self._arm(True)
-        if self._forgotten:
-            self._send_forgotten()
-        try:
-            data = self._encode(batch)
-        except Exception as error:  # no memory, say; whoever dispatches may be innocent of these tasks
-            with self.scheduler.lock:
-                count = batch.withdrawn - batch.settled
-            self.scheduler.settlement.settle(batch, [Failure(error)] * count, True)
-            self.scheduler.batch_over(self, batch, 0)
-        else:
-            self._write(data)
-
-    def _send_forgotten(self) -> None:
-        with self.scheduler.lock:
-            forgotten, self._forgotten = self._forgotten, []
-            self._known.difference_update(forgotten)
-        self._write(frame(ch.FORGET, body=pickle.dumps(forgotten)))
-
-    def _encode(self, batch: Batch) -> bytes:
-        flags = ch.TIMED if batch.timeout is not None else 0
-        if batch.half:
-            flags |= ch.SECOND_HALF
-        new: list[tuple[int, bytes]] = []
-        ids: int | list[int]
-        items: Any
-        if isinstance(batch, CallsBatch):
-            calls = batch.calls
-            function = batch.function
-            if function is not None and len(calls) == 1 and function.id in self._known:
-                batch.half = -1
-                return frame(ch.CALL, batch.first, function.id, flags, calls[0].payload or b"")
-            mode = ch.MODE_CALLS
-            items = [call.payload for call in calls]
-            if function is not None:
-                ids = function.id
-                self._introduce(function, new)
-            else:
-                ids = [call.function.id for call in calls]
-                for call in calls:
-                    self._introduce(call.function, new)
-        else:
-            assert isinstance(batch, ItemsBatch)
-            mode, items = self._encode_items(batch)
-            ids = batch.call.function.id
-            self._introduce(batch.call.function, new)
-        body = pickle.dumps((new, mode, ids, items), 5)
-        batching.weigh(batch.function, batch.count, len(body))
-        return frame(ch.BATCH, batch.first, batch.count, flags, body)
-
-    def _introduce(self, function: Any, new: list[tuple[int, bytes]]) -> None:
-        if function.id not in self._known:
-            self._known.add(function.id)
-            new.append((function.id, function.blob))
-
-    def _encode_items(self, batch: ItemsBatch) -> tuple[int, Any]:
-        call = batch.call
-        if not call.singly:
-            packed = self._codec.items(batch.items)
-            if packed is not None:
-                batch.parcel = packed
-                return (ch.MODE_STAR if call.star else ch.MODE_EACH), packed
-        batch.parcel = singly = self._codec.items_singly(batch.items, call.star)
-        return ch.MODE_CALLS, singly
-
-    def _write(self, data: bytes) -> None:
-        with self._writing:
-            self.bytes_in += len(data)
-            if self._outbox:
-                self._outbox += data
-                return
-            try:
-                sent = self._socket.send(data, _NOW)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # the worker is gone; its end is reported elsewhere
-            if sent < len(data):
-                self._outbox += memoryview(data)[sent:]
-                self._update_events()
-
-    def _flush(self) -> None:
-        with self._writing:
-            try:
-                sent = self._socket.send(memoryview(self._outbox)[: 1 << 20], _NOW)
-            except BlockingIOError:
-                return
-            except OSError:
-                sent = len(self._outbox)
-            del self._outbox[:sent]
-            if not self._outbox:
-                self._update_events()
-
-    def _arm(self, armed: bool) -> None:
-        """Whether the reactor is to hear of what comes from the worker."""
-        with self._writing:
-            self._armed = armed
-            self._update_events()
-
-    def _update_events(self) -> None:
-        events = (READABLE if self._armed and not self._eof else 0) | (WRITABLE if self._outbox else 0)
-        try:
-            self.scheduler.reactor.change(self._socket.fileno(), events)
-        except (OSError, ValueError):
-            pass  # closed meanwhile
-
-    # Receiving
-
-    def borrow(self) -> bool:
-        if self._death is not None:
-            return False
-        # Before the lock is taken: an exception may strike between any two lines.
-        self._borrower = threading.get_ident()
-        if self._reading.acquire(blocking=False):
-            return True
-        self._borrower = 0
-        return False
-
-    def give_up(self) -> None:
-        if self._borrower == threading.get_ident():
-            self._borrower = 0
-            try:
-                self._reading.release()
-            except RuntimeError:
-                pass  # it had just been released
-        self._note = "an exception had struck the thread that was talking to it, so it was replaced"
-        self.scheduler.reactor.call_soon(self.kill)
-        if self._death is not None:
-            self.scheduler.reactor.call_soon(self._finish_late)
-
-    def exchange(self, batch: Batch) -> None:
-        over = False
-        try:
-            if self._armed:
-                self._arm(False)
-            self._write(self._encode(batch))
-            while not over and self._frames.fill():
-                self._handle_frames()
-                over = batch not in self.batches
-        except OSError:
-            pass
-        self._reading.release()
-        self._borrower = 0
-        if not over or self.batches:
-            self._arm(True)
-        if self._death is not None:
-            self.scheduler.reactor.call_soon(self._finish_late)
-
-    def _finish_late(self) -> None:
-        if self._reading.acquire(blocking=False):
-            self._finish()
-
-    def _on_event(self, events: int) -> None:
-        if events & WRITABLE:
-            self._flush()
-        if not events & ~WRITABLE:
-            return
-        if self._reading.acquire(blocking=False):
-            try:
-                self._read()
-            finally:
-                self._reading.release()
-        else:
-            self._arm(False)  # who has borrowed the lane reads, and wants no company
-            if self._reading.acquire(blocking=False):  # but has just given it back
-                self._reading.release()
-                self._arm(True)
-
-    def _read(self, until_empty: bool = False) -> None:
-        try:
-            while self._frames.fill(_NOW):
-                self._handle_frames()
-                if not until_empty:
-                    return
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        self._eof = True
-        with self._writing:
-            self._update_events()
-
-    def _handle_frames(self) -> None:
-        if self._words[ch.PRINTED] != self._printed:
-            self._pass_on_output()
-        while (received := self._frames.next()) is not None:
-            kind, sequence, count, _, body = received
-            self.bytes_out += ch.HEADER.size + len(body)
-            if kind == ch.RESULTS:
-                self._take_results(sequence, count, body)
-            elif kind == ch.READY:
-                self.scheduler.lane_ready(self)
-            elif kind == ch.BROKEN:
-                self._setup_failure = self._read_failure(body)
-            elif kind in (ch.LOG, ch.WARNING):
-                self._take_report(kind, body)
-            elif kind == ch.UNREADABLE:
-                self._take_unreadable()
-
-    @staticmethod
-    def _take_report(kind: int, body: memoryview) -> None:
-        try:
-            if kind == ch.LOG:
-                take_log(body)
-            else:
-                take_warning(body)
-        except BaseException:  # the program's own handlers; what follows in the channel must be read all the same
-            complain("allcores: a worker's log record or warning could not be handled")
-
-    def _pass_on_output(self) -> None:
-        """What tasks have printed appears before their results do."""
-        self._printed = self._words[ch.PRINTED]
-        for output in self._outputs:
-            output.drain(flush=True)
-
-    def _on_output(self, output: Output, _: int) -> None:
-        if not output.drain():
-            self.scheduler.reactor.unwatch(output.fd)
-
-    @staticmethod
-    def _read_failure(body: memoryview) -> Failure:
-        values, _ = unpack_stream(body, True)
-        failure = values[0]
-        assert isinstance(failure, Failure)
-        return failure
-
-    def _take_results(self, sequence: int, count: int, body: memoryview) -> None:
-        elapsed, position, flags = ch.REPORT.unpack_from(body)
-        batch = self.batches[0]
-        boxed = bool(flags & ch.BOXED)
-        if position > batch.consumed:
-            self._take_from_half(batch, position, flags >> ch.COLUMN_SHIFT, boxed)
-        if count:
-            values, failures = unpack_stream(body[ch.REPORT.size :], boxed)
-            self.scheduler.settlement.settle(batch, values, failures)
-        if flags & ch.LAST and batch.doomed is None:  # a lane that is being ended gets no more work
-            self.scheduler.batch_over(self, batch, elapsed)
-
-    def _take_from_half(self, batch: Batch, position: int, column: int, boxed: bool) -> None:
-        self.bytes_out += position - batch.consumed
-        with self._halves[batch.half][batch.consumed : position] as stream:
-            if column:
-                values, failures = stream.cast(ch.COLUMNS[column]).tolist(), False  # type: ignore[call-overload]
-            else:
-                values, failures = unpack_stream(stream, boxed)
-        batch.consumed = position
-        self.scheduler.settlement.settle(batch, values, failures)
-
-    def _take_unreadable(self) -> None:
-        batch = self.batches[0]
-        assert isinstance(batch, ItemsBatch)
-        if batch.doomed is not None:
-            return
-        with self.scheduler.lock:
-            batch.call.singly = True
-        self.scheduler.batch_over(self, batch, 0)
-
-    def abandon(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-        for output in self._outputs:
-            if output.fd >= 0:
-                os.close(output.fd)
-
-    # Hostages
-
-    def begun(self, batch: Batch) -> int:
-        try:
-            claim = self._words[ch.CLAIM] - batch.first + 1
-        except ValueError:  # the lane has ended meanwhile
-            return batch.count
-        return min(max(claim, 0), batch.count)
-
-    def finished(self, batch: Batch) -> bool:
-        claim: int = self._words[ch.CLAIM]
-        return claim >= batch.first + batch.count
-
-    def withdraw(self) -> None:
-        words = self._words
-        words[ch.LIMIT] = words[ch.CLAIM] + 1
-        barrier()
-        for batch in self.batches:
-            batch.withdrawn = min(batch.withdrawn, max(self.begun(batch), batch.settled))
-
-    def resume(self) -> None:
-        self._words[ch.LIMIT] = ch.NO_LIMIT
-
-    def collect(self) -> None:
-        if not self._reading.acquire(blocking=False):
-            return
-        try:
-            if not self.batches or self._death is not None:
-                return
-            batch = self.batches[0]
-            written = self._written(batch)
-            barrier()
-            # Frames that the worker sent before that moment tell of outcomes that come before what is in the half.
-            self._read(until_empty=True)
-            if self.batches and self.batches[0] is batch:
-                self._take_written(batch, written)
-        finally:
-            self._reading.release()
-
-    def _written(self, batch: Batch) -> tuple[int, int]:
-        """What the worker has written to the half of a batch: up to which byte, and in which format."""
-        words = self._words
-        column, position = words[ch.FORMAT], words[ch.WRITTEN]
-        claim = words[ch.CLAIM]
-        if batch.half < 0 or not batch.first <= claim <= batch.first + batch.count:
-            return 0, 0  # the words tell of another batch
-        return (8 * (claim - batch.first), column) if column else (position, 0)
-
-    def _take_written(self, batch: Batch, written: tuple[int, int]) -> None:
-        position, column = written
-        if position > batch.consumed:
-            self._take_from_half(batch, position, column, True)
-
-    def memory(self) -> int:
-        return resident(self.pid) if self.pid is not None else 0
-
-    def running_since(self) -> float | None:
-        started: int = self._words[ch.STARTED]
-        return started / 1e9 if started else None

@@ -115,19 +115,19 @@ def run_worker(fds: Sequence[int], hooks: tuple[Hook | None, Hook | None] = (Non
     """Work until told to stop, then end this process.
 
     Args:
-        fds: descriptors of the worker's end of its channel, of the control block, and of what are to be its
-            standard output and error.
+        fds: descriptors of the worker's end of its channel, of the control block, of its end of the side socket, and
+            of what are to be its standard output and error.
         hooks: initializer and finalizer, where they are inherited from the program by fork.
     """
     status = 1
     try:
-        connection, control, output, error = fds
+        connection, control, side, output, error = fds
         block = mmap.mmap(control, CONTROL_SIZE)
         os.close(control)
         _settle_in()
         _redirect(output, error, memoryview(block)[:HALVES_AT].cast("Q"))
-        with socket.socket(fileno=connection) as channel:
-            Worker(channel, block, hooks).serve()
+        with socket.socket(fileno=connection) as channel, socket.socket(fileno=side) as side_channel:
+            Worker(channel, block, side_channel, hooks).serve()
         _leave()
         status = 0
     except BaseException:

@@ -169,7 +169,7 @@ def run_spawned(parent: int, surroundings: bytes, preload: tuple[str, ...]) -> N
     pickle.loads(surroundings).enter()
     for name in preload:
         __import__(name)
-    run_worker((3, 4, 5, 6))
+    run_worker((3, 4, 5, 6, 7))
 
 
 def _watch_parent(parent: int) -> None:

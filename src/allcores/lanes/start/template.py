@@ -16,6 +16,7 @@ import threading
 import time
 
 from allcores.engine.citizenship import THREAD_VARIABLES
+from allcores.engine.frames import NO_SIGNAL
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
 from allcores.engine.reactor import Reactor
@@ -70,7 +71,7 @@ class _Template:
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             try:
-                socket.send_fds(self._control, [b"connect"], [its.fileno()])
+                socket.send_fds(self._control, [b"connect"], [its.fileno()], NO_SIGNAL)
             except OSError:
                 mine.close()
                 raise
@@ -99,7 +100,7 @@ class _Template:
             del _templates[self.key]
         self._release.set()
         try:
-            self._control.send(b"quit")
+            self._control.send(b"quit", NO_SIGNAL)
         except OSError:
             pass
         self._control.close()
@@ -188,13 +189,13 @@ class TemplateStarter(Starter):
             message = pickle.dumps(("start", worker.number, surroundings))
             self._waiting[worker.number] = worker
             try:
-                socket.send_fds(channel, [message], fds)
+                socket.send_fds(channel, [message], fds, NO_SIGNAL)
             except (BrokenPipeError, ConnectionError):
                 del self._waiting[worker.number]
                 self._lose_template()
                 channel = self._connect()
                 self._waiting[worker.number] = worker
-                socket.send_fds(channel, [message], fds)
+                socket.send_fds(channel, [message], fds, NO_SIGNAL)
             except OSError:
                 del self._waiting[worker.number]
                 raise
@@ -213,7 +214,7 @@ class TemplateStarter(Starter):
         with self._lock:
             if self._connection is not None:
                 try:
-                    self._connection.send(pickle.dumps(("kill", worker.number, grace)))
+                    self._connection.send(pickle.dumps(("kill", worker.number, grace)), NO_SIGNAL)
                 except OSError:
                     pass  # a dead template's workers are dead
 

@@ -111,6 +111,7 @@ class Template:
         """Import what a first task may not need, once there is nothing else to do."""
         self._warm = True
         importlib.import_module("allcores.engine.by_value")
+        importlib.import_module("allcores.engine.out_of_band")
         importlib.import_module("traceback")
         gc.collect()
         gc.freeze()  # so that collections in workers do not touch, and so copy, what they share
@@ -154,7 +155,7 @@ class Template:
 
     def _serve(self, client: Client) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(client.connection, 1 << 20, 4)
+            data, fds, _, _ = socket.recv_fds(client.connection, 1 << 20, 5)
         except ConnectionError:
             data, fds = b"", []
         if not data:

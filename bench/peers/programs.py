@@ -1,19 +1,20 @@
-"""Programs that cut patches. An operation returns the command that is measured, and its docstring says what it does."""
+"""Whole programs that cut patches. An operation returns the command that is measured."""
 
 import os
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TUTORIAL = os.path.join(HERE, "..", "..", "examples", "patches_pool.py")
+from bench.peers.base import Peer
+
+BENCH = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SCRIPTS = os.path.join(BENCH, "patching")
+TUTORIAL = os.path.join(os.path.dirname(BENCH), "examples", "patches_pool.py")
 
 
-class Program:
-    """What the harness knows about a program."""
+class Program(Peer):
+    """One of them."""
 
-    slug = title = ""
     module = "cv2"
-    distribution = ""
-    reference = False
+    is_program = True
 
 
 class Tutorial(Program):
@@ -39,7 +40,7 @@ class Vectorised(Program):
 
     def plain_patches(self, folder, output, workers):
         """`bench/patching/vectorised.py`: one process, sliding windows, a mapped file"""
-        return [sys.executable, f"{HERE}/vectorised.py", str(folder), str(output)]
+        return [sys.executable, f"{SCRIPTS}/vectorised.py", str(folder), str(output)]
 
 
 class Subimages(Program):
@@ -50,7 +51,7 @@ class Subimages(Program):
 
     def crops(self, folder, output, workers):
         """`bench/patching/subimages.py`: `multiprocessing.Pool`, one task an image, `cv2.imwrite` for each crop"""
-        return [sys.executable, f"{HERE}/subimages.py", str(folder), str(output), str(workers)]
+        return [sys.executable, f"{SCRIPTS}/subimages.py", str(folder), str(output), str(workers)]
 
 
 class BareWrite(Program):
@@ -64,7 +65,4 @@ class BareWrite(Program):
     def plain_patches(self, folder, output, workers):
         """`bench/patching/bare_write.py`: as many zeros to a file, and `fsync`"""
         size = sum(1 for _ in folder.iterdir()) * 596 * 40 * 40
-        return [sys.executable, f"{HERE}/bare_write.py", str(size), str(output)]
-
-
-ALL = (Tutorial, Vectorised, Subimages, BareWrite)
+        return [sys.executable, f"{SCRIPTS}/bare_write.py", str(size), str(output)]
