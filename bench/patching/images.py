@@ -7,7 +7,7 @@ REAL = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "Train4
 
 
 def small_grey(count):
-    """A folder with so many images of 180 × 180: those of Train400, over and over, where they are beside the project."""
+    """A folder of so many images of 180 × 180: those of Train400, over and over, where they are beside the project."""
     return _folder(_link_real if REAL.is_dir() else _make_small, count)
 
 
