@@ -12,17 +12,21 @@ import cv2
 import numpy as np
 
 from .arrays import Array
+from .recipe import MODES
 
 __all__ = ["gather"]
 
 # What the modes of `recipe.MODES` do: first, if at all, exchange rows and columns; then mirror left and right, or up
 # and down, or both.
-_IS_TRANSPOSED = np.array([0, 0, 1, 1, 0, 0, 1, 1], bool)
-_IS_MIRRORED = np.array([0, 0, 0, 0, 1, 1, 1, 1], bool)
-_IS_UPSIDE_DOWN = np.array([0, 1, 1, 0, 1, 0, 0, 1], bool)
+_IS_TRANSPOSED = (False, False, True, True, False, False, True, True)
+_IS_MIRRORED = (False, False, False, False, True, True, True, True)
+_IS_UPSIDE_DOWN = (False, True, True, False, True, False, False, True)
 
-# What OpenCV calls flipping by 1 (upside down) and 2 (mirrored).
-_FLIPS = {1: 0, 2: 1, 3: -1}
+# What OpenCV calls flipping, by whether it is upside down and whether it is mirrored.
+_FLIPS = {(True, False): 0, (False, True): 1, (True, True): -1}
+
+# An image that is so many times as long as it is wide, and not more, is turned within one square with the others.
+_LONGEST_IN_A_SQUARE = 2
 
 
 def gather(image: Array, rows: Array, columns: Array, modes: Array, side: int, channel_axis: str) -> Array:
@@ -38,16 +42,14 @@ def gather(image: Array, rows: Array, columns: Array, modes: Array, side: int, c
     Returns:
         An array of windows, in the order in which they were asked for.
     """
-    is_transposed = _IS_TRANSPOSED[modes]
-    if not is_transposed.any():
-        return _gather_flipped(image, rows, columns, modes, side, channel_axis)
-    transposed = cv2.transpose(image)
-    if is_transposed.all():
-        return _gather_flipped(transposed, columns, rows, modes, side, channel_axis)
+    is_transposed = np.array(_IS_TRANSPOSED)[modes]
+    is_mixed = is_transposed.any() and not is_transposed.all()
+    length, width = max(image.shape[:2]), min(image.shape[:2])
+    if not is_mixed or length <= _LONGEST_IN_A_SQUARE * width:
+        return _gather(image, rows, columns, modes, side, channel_axis)
     windows: Array | None = None
-    for wanted, source, tops, lefts in ((False, image, rows, columns), (True, transposed, columns, rows)):
-        which = np.flatnonzero(is_transposed == wanted)
-        part = _gather_flipped(source, tops[which], lefts[which], modes[which], side, channel_axis)
+    for which in (np.flatnonzero(~is_transposed), np.flatnonzero(is_transposed)):
+        part = _gather(image, rows[which], columns[which], modes[which], side, channel_axis)
         if windows is None:
             windows = np.empty((len(modes), *part.shape[1:]), part.dtype)
         windows[which] = part
@@ -55,27 +57,40 @@ def gather(image: Array, rows: Array, columns: Array, modes: Array, side: int, c
     return windows
 
 
-def _gather_flipped(image: Array, tops: Array, lefts: Array, modes: Array, side: int, channel_axis: str) -> Array:
-    """Collect windows that are to be mirrored, upside down, or both; what `modes` say beyond that is done already."""
-    height, width = image.shape[:2]
-    is_upside_down, is_mirrored = _IS_UPSIDE_DOWN[modes], _IS_MIRRORED[modes]
-    flips = is_upside_down + 2 * is_mirrored
-    stack = image
-    place: Array | int = 0
-    if flips.any():
-        kinds = np.unique(flips).tolist()
-        stack = np.stack([cv2.flip(image, _FLIPS[kind]) if kind else image for kind in kinds])
-        place = np.searchsorted(kinds, flips)
-        tops = np.where(is_upside_down, height - side - tops, tops)
-        lefts = np.where(is_mirrored, width - side - lefts, lefts)
-    starts = (place * height + tops) * width + lefts
-    channels = image.shape[2] if image.ndim == 3 else 1
-    windows: Array = _windows_everywhere(stack, width, channels, side, channel_axis)[starts]
+def _gather(image: Array, rows: Array, columns: Array, modes: Array, side: int, channel_axis: str) -> Array:
+    """Collect windows out of one stack of the image turned in every way that occurs."""
+    used = np.flatnonzero(np.bincount(modes, minlength=len(MODES))).tolist() or [0]
+    turned = [_turned(image, mode) for mode in used]
+    height, width = (max(each.shape[axis] for each in turned) for axis in (0, 1))
+    stack = turned[0][None]
+    if len(turned) > 1:
+        stack = np.empty((len(turned), height, width, *image.shape[2:]), image.dtype)
+        for place, each in enumerate(turned):
+            stack[place, : each.shape[0], : each.shape[1]] = each
+    # Where a window begins in the stack depends linearly on where it begins in the image, for each mode.
+    tables = [(0, 0, 0)] * len(MODES)
+    for place, (mode, each) in enumerate(zip(used, turned, strict=True)):
+        start, down, across = place * height * width, width, 1
+        if _IS_UPSIDE_DOWN[mode]:
+            start, down = start + (each.shape[0] - side) * width, -down
+        if _IS_MIRRORED[mode]:
+            start, across = start + each.shape[1] - side, -across
+        tables[mode] = (start, across, down) if _IS_TRANSPOSED[mode] else (start, down, across)
+    first, by_row, by_column = np.array(tables, np.intp).T
+    starts = first[modes] + by_row[modes] * rows + by_column[modes] * columns
+    windows: Array = _windows_everywhere(stack, width, side, channel_axis)[starts]
     return windows
 
 
-def _windows_everywhere(stack: Array, width: int, channels: int, side: int, channel_axis: str) -> Array:
-    """A view with a window for every pixel of some images on top of each other; those across borders make no sense."""
+def _turned(image: Array, mode: int) -> Array:
+    flip = _FLIPS.get((_IS_UPSIDE_DOWN[mode], _IS_MIRRORED[mode]))
+    turned: Array = cv2.transpose(image) if _IS_TRANSPOSED[mode] else image
+    return turned if flip is None else cv2.flip(turned, flip)
+
+
+def _windows_everywhere(stack: Array, width: int, side: int, channel_axis: str) -> Array:
+    """A view with a window for every pixel of a stack of images; those across borders make no sense."""
+    channels = stack.shape[3] if stack.ndim == 4 else 1
     sample, pixel, line = stack.itemsize, channels * stack.itemsize, width * channels * stack.itemsize
     shape, strides = {
         "none": ((side, side), (line, pixel)),
