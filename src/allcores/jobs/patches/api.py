@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .errors import RecipeError
 from .formats import ENCODED_FORMATS, format_of
 from .pairs import Match, match_pairs, without_pairs
-from .recipe import Recipe, modes_of
+from .recipe import MAX_PIXELS, Recipe, modes_of
 from .requirements import require
 from .settings import JOURNAL, PART, Settings
 from .sources import DEFAULT_INCLUDE, Sources
@@ -47,6 +47,7 @@ def make_patches(
     scale_factor: int = 1,
     include: Iterable[str] = DEFAULT_INCLUDE,
     hidden: bool = False,
+    max_pixels: int = MAX_PIXELS,
     on_error: str = "skip",
     trim_to: int = 1,
     chunk: int | None = None,
@@ -93,6 +94,7 @@ def make_patches(
         scale_factor: how many times smaller partners are.
         include: shell patterns for the names of files below folders, capitals or not; one match is enough.
         hidden: whether to take names below folders that begin with a dot.
+        max_pixels: an image that has more, at its largest scale, counts as one that cannot be read.
         on_error: ``"skip"`` goes on without an image that cannot be read, ``"stop"`` ends the run.
         trim_to: leave out patches at the end until their number is a multiple of this.
         chunk: rows of a chunk of Zarr and HDF5, patches of an archive of WebDataset; left out, a number that suits.
@@ -147,6 +149,7 @@ def make_patches(
         seed=seed,
         factor=0 if pairs is None else scale_factor,
         channel_axis=channel_axis or ("last" if color else "none"),
+        max_pixels=max_pixels,
     )
     require("Cutting patches", "images", "numpy", "cv2", "PIL")
     from .job import Job

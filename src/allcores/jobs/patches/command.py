@@ -13,7 +13,7 @@ from ..result_file import ResultFileError
 from .api import make_patches
 from .errors import ImageError, MissingPackage, NoPatches, OutputError, RecipeError, SourceError, TargetError
 from .formats import ENDINGS, FORMATS
-from .recipe import CHANNEL_AXES, EDGES
+from .recipe import CHANNEL_AXES, EDGES, MAX_PIXELS
 from .settings import ENGINES, ON_ERROR
 from .sources import DEFAULT_INCLUDE
 
@@ -118,6 +118,13 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         f"(default: {' '.join(pattern[1:] for pattern in DEFAULT_INCLUDE)})",
     )
     add("--hidden", action="store_true", help="also take names that begin with a dot")
+    add(
+        "--max-pixels",
+        metavar="N",
+        type=int,
+        default=MAX_PIXELS,
+        help=f"refuse images of more pixels, at their largest scale (default: {MAX_PIXELS})",
+    )
     add("--on-error", choices=ON_ERROR, default="skip", help="go on without an image that cannot be read, or stop")
 
 

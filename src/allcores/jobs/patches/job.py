@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from .errors import ImageError, NoPatches, OutputError
 from .formats import ENCODED_FORMATS
@@ -122,21 +122,23 @@ class Job:
             records = self._settle(self._output, records, journal)
         self._sum_up(records)
         counts = self._trim(records)
-        if settings.manifest:
-            from .manifest import origins, write_manifest
+        with ExitStack() as beside:
+            commits = []
+            if settings.manifest:
+                from .manifest import manifest_file, origins
 
-            parts = zip(plan.images, records, counts, strict=True)
-            write_manifest(
-                settings.manifest,
-                (origins(image, record, plan.recipe, count) for image, record, count in parts if count),
-            )
-            self.summary.paths.append(settings.manifest)
-        if settings.preview:
-            from .preview import write_preview
+                parts = zip(plan.images, records, counts, strict=True)
+                found = (origins(image, record, plan.recipe, count) for image, record, count in parts if count)
+                commits.append(beside.enter_context(manifest_file(settings.manifest, found)))
+            if settings.preview:
+                from .preview import preview_file
 
-            write_preview(settings.preview, plan.images, records, counts, plan.recipe)
-            self.summary.paths.append(settings.preview)
-        self._output.commit()
+                sheet = preview_file(settings.preview, plan.images, records, counts, plan.recipe)
+                commits.append(beside.enter_context(sheet))
+            self._output.commit()
+            for commit in commits:
+                commit()
+        self.summary.paths += [path for path in (settings.manifest, settings.preview) if path]
 
     def _settle(self, output: RowOutput, records: list[Record], journal: Journal) -> list[Record]:
         """Move rows to where they belong, if headers have promised wrongly."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -17,15 +18,13 @@ import numpy as np
 from ..result_file import ResultFile
 from .arrays import Array
 from .augment import modes_for
-from .errors import OutputError
+from .beside import SideFile
 from .grid import grids
 from .journal import Record
-from .outputs.base import remove
 from .plan import PlannedImage
 from .recipe import Recipe
-from .settings import PART
 
-__all__ = ["COLUMNS", "Origins", "origins", "write_manifest"]
+__all__ = ["COLUMNS", "Origins", "manifest_file", "origins"]
 
 COLUMNS = ("file", "scale", "row", "column", "mode", "number")
 
@@ -69,8 +68,9 @@ def origins(image: PlannedImage, record: Record, recipe: Recipe, patches: int | 
     return Origins(image, scale, row, column, modes[numbers][part], numbers[part])
 
 
-def write_manifest(path: str, found: Iterable[Origins]) -> None:
-    """Write the manifest, the whole of it or nothing.
+@contextmanager
+def manifest_file(path: str, found: Iterable[Origins]) -> Iterator[Callable[[], None]]:
+    """Write the manifest; yields what gives it its name.
 
     Args:
         path: ends in ``.csv`` or ``.parquet``.
@@ -80,28 +80,23 @@ def write_manifest(path: str, found: Iterable[Origins]) -> None:
         OutputError, ResultFileError: it cannot be written.
     """
     if path.lower().endswith(".csv"):
-        _write_csv(path, found)
-        return
-    part = os.path.realpath(path) + PART
-    try:
-        _write_parquet(part, found)
-        os.replace(part, os.path.realpath(path))
-    except OSError as error:
-        raise OutputError.of(path, error) from error
-    finally:
-        remove(part)
+        with ResultFile(path) as file:
+            _write_csv(file, found)
+            yield file.commit
+    else:
+        with SideFile(path) as side:
+            side.fill(lambda part: _write_parquet(part, found))
+            yield side.commit
 
 
-def _write_csv(path: str, found: Iterable[Origins]) -> None:
-    with ResultFile(path) as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for image, *columns in found:
-            name = image.name
-            if name.startswith(_FORMULA):  # a spreadsheet would take it for a formula
-                name = f"./{name}"
-            writer.writerows((name, *values) for values in zip(*(column.tolist() for column in columns), strict=True))
-        file.commit()
+def _write_csv(file: ResultFile, found: Iterable[Origins]) -> None:
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    for image, *columns in found:
+        name = image.name
+        if name.startswith(_FORMULA):  # a spreadsheet would take it for a formula
+            name = f"./{name}"
+        writer.writerows((name, *values) for values in zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _write_parquet(path: str, found: Iterable[Origins]) -> None:

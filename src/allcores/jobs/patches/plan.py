@@ -123,6 +123,11 @@ def _keys(names: Sequence[str]) -> list[str]:
     return [stem if alike[stem] == 1 and stem not in taken else name for name, stem in zip(names, stems, strict=True)]
 
 
+def _largest(header: Header, recipe: Recipe) -> float:
+    """How many pixels the image will have at its largest scale."""
+    return header.height * header.width * max(1.0, *recipe.scales) ** 2
+
+
 def _is_plausible(header: Header, state: FileState) -> bool:
     """Whether a file is large enough for its pixels: no room is to be asked for because of a few wrong bytes."""
     return header.height * header.width <= _PIXELS_A_BYTE * state.size
@@ -138,6 +143,8 @@ def _planned(image: PlannedImage, recipe: Recipe) -> PlannedImage:
             file, state = open_image(path)
             with file:
                 header = read_header(file)
+                if header and (pixels := _largest(header, recipe)) > recipe.max_pixels:
+                    raise OSError(f"{pixels:,.0f} pixels, more than max_pixels allows")
                 headers.append(header if header and _is_plausible(header, state) else None)
         except OSError as error:
             of_partner = " (its partner)" if headers else ""

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from . import colors
 from .arrays import Array
+from .beside import SideFile
 from .cut import aligned, cut
-from .errors import OutputError
 from .journal import Record
 from .manifest import Origins, origins
-from .outputs.base import remove
 from .plan import PlannedImage
 from .recipe import Recipe
-from .settings import PART
 from .work import decoded
 
-__all__ = ["write_preview"]
+__all__ = ["preview_file"]
 
 _TILES = 40
 _COLUMNS = 8
@@ -31,10 +30,11 @@ _LINE_LETTERS = 22
 _INK, _PAPER = (30, 30, 30), (245, 245, 245)
 
 
-def write_preview(
+@contextmanager
+def preview_file(
     path: str, images: Sequence[PlannedImage], records: Sequence[Record], counts: Sequence[int], recipe: Recipe
-) -> None:
-    """Draw the sheet and write it, the whole of it or nothing. Patches are cut anew, which gives the same ones.
+) -> Iterator[Callable[[], None]]:
+    """Draw the sheet and write it; yields what gives it its name. Patches are cut anew, which gives the same ones.
 
     Args:
         path: the sheet's; its ending says the format.
@@ -46,14 +46,10 @@ def write_preview(
         OutputError: it cannot be written.
     """
     sheet = _sheet(images, records, counts, recipe)
-    part = os.path.realpath(path) + PART
-    try:
-        sheet.save(part, format=Image.registered_extensions()[os.path.splitext(path)[1].lower()])
-        os.replace(part, os.path.realpath(path))
-    except OSError as error:
-        raise OutputError.of(path, error) from error
-    finally:
-        remove(part)
+    kind = Image.registered_extensions()[os.path.splitext(path)[1].lower()]
+    with SideFile(path) as side:
+        side.fill(lambda part: sheet.save(part, format=kind))
+        yield side.commit
 
 
 def _sheet(

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from .errors import RecipeError
 
-__all__ = ["CHANNEL_AXES", "EDGES", "MODES", "Recipe", "modes_of"]
+__all__ = ["CHANNEL_AXES", "EDGES", "MAX_PIXELS", "MODES", "Recipe", "modes_of"]
 
 MODES = range(8)
 """Augmentations: mode 2k + f rotates by k quarter turns counter-clockwise, then reverses the rows if f is 1."""
+
+MAX_PIXELS = 178_956_970
+"""What Pillow, too, takes for an attempt to exhaust the memory."""
 
 EDGES = ("drop", "shift", "pad")
 CHANNEL_AXES = ("none", "last", "first")
@@ -36,6 +39,7 @@ class Recipe:
         factor: how many times smaller the partners of pairs are; 0 where there are no pairs.
         channel_axis: where in a patch's shape the colours are: ``"none"`` for grey without such an axis, ``"last"`` or
             ``"first"``.
+        max_pixels: an image that has more, at its largest scale, is refused: few bytes can stand for very many pixels.
 
     Raises:
         RecipeError: naming the option that cannot be, and what could.
@@ -53,9 +57,10 @@ class Recipe:
     seed: int = 0
     factor: int = 0
     channel_axis: str = "none"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        for name in ("patch", "stride", "times"):
+        for name in ("patch", "stride", "times", "max_pixels"):
             _whole(name, getattr(self, name), least=1)
         _whole("factor", self.factor, least=0)
         _whole("seed", self.seed, least=None)

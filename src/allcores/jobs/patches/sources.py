@@ -54,7 +54,8 @@ class Sources:
         unlisted: folders that could not be looked through, each with the reason.
 
     Raises:
-        SourceError: two of the paths end alike, or one of them does not exist or is neither file nor folder.
+        SourceError: two of the paths end alike, or one of them does not exist, is neither file nor folder, or is a file
+            to be passed over.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class Sources:
             if prefixes[prefix] > 1:
                 raise SourceError(f"{path}: another path ends in the same name; name the folder above instead")
             _check_kind(path)
+            if os.path.realpath(path) in self._excluded and not os.path.isdir(path):
+                raise SourceError(f"{path} is a source and would be replaced: name another output")
 
     def __iter__(self) -> Iterator[Source]:
         found: list[Source] = []

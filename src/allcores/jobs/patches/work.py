@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import cv2
 import numpy as np
 
 from .arrays import Array
@@ -18,6 +17,7 @@ from .journal import Record
 from .outputs.base import Output, Sink
 from .plan import Bundle, PlannedImage
 from .recipe import Recipe
+from .steady import subdue
 
 __all__ = ["Stopped", "Work", "decoded", "keep_memory", "prepare"]
 
@@ -127,7 +127,7 @@ def decoded(image: PlannedImage, which: int, recipe: Recipe) -> Decoded:
 
 def prepare() -> None:
     """A worker process's first step."""
-    cv2.setNumThreads(1)  # OpenCV's own threads would be more than there are cores
+    subdue()
     keep_memory()
 
 

@@ -13,16 +13,14 @@ one, and then the others are cut.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import cv2
 
 from allcores.cpu import cpu_count
 from allcores.errors import WorkerDied
 
 from .journal import Record
 from .plan import Bundle, PlannedImage
+from .steady import subdued
 from .work import Work, keep_memory, prepare
 
 if TYPE_CHECKING:
@@ -47,7 +45,7 @@ def cut_bundles(
     workers = max(1, min(processes or cpu_count(), len(bundles)))
     if engine == "threads":
         keep_memory()
-        with _one_thread_each():
+        with subdued():
             yield from _cut_in_threads(work, bundles, workers)
     else:
         from allcores.pool import Pool
@@ -101,14 +99,3 @@ def _cut_survivors(pool: Pool, work: Work, bundle: Bundle) -> list[Record]:
 
 def _epitaph(image: PlannedImage, death: WorkerDied) -> Record:
     return Record(image.number, error=_DEATH + str(death).partition("\n")[0])
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Keep OpenCV from starting threads of its own in each of ours. That setting is the process's."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)

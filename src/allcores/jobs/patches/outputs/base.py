@@ -121,6 +121,7 @@ class Output(ABC):
                     _flush(part)
                     if os.path.exists(name):
                         os.chmod(part, stat.S_IMODE(os.stat(name).st_mode))
+            for name, part in self.parts.items():
                 os.replace(part, name)
                 _flush(os.path.dirname(name))
         except OSError as error:
