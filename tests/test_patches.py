@@ -71,7 +71,7 @@ def test_images_come_by_the_bytes_of_their_names_then_scales_then_rows(here: Pat
     np.testing.assert_array_equal(found, np.concatenate(expected))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     height=st.integers(1, 70),
     width=st.integers(1, 70),

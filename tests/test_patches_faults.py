@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -20,8 +21,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from allcores.jobs.patches import ImageError, NoPatches, OutputError, make_patches
+from allcores.jobs.patches import ImageError, NoPatches, OutputError, SourceError, make_patches
 from allcores.jobs.patches.job import Job
 from allcores.jobs.patches.outputs import make_output
 from allcores.jobs.patches.outputs.rows import RowOutput, Shift
@@ -35,6 +37,11 @@ from allcores.jobs.patches.work import Work
 from patches_reference import noise, plain_patches, save
 
 COMMAND = [sys.executable, "-m", "allcores", "patches"]
+
+
+def few(quick: list[str], slow: list[str]) -> list[Any]:
+    """All of these, of which some are for those who have time: they take the same way through the code."""
+    return [*quick, *(pytest.param(each, marks=pytest.mark.slow) for each in slow)]
 
 
 @pytest.fixture
@@ -70,7 +77,7 @@ def job(target: str, kind: str, **options: Any) -> Job:
     return Job(plan, Settings(target, kind, processes=1, chunk=7), Summary(), lambda patches, failure: None)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     contents=st.lists(st.tuples(SIZES, SIZES), min_size=1, max_size=6),
     kind=st.sampled_from(["npy", "hdf5", "zarr", "webdataset", "png"]),
@@ -285,7 +292,7 @@ def run_until(number: int, tasks: int, arguments: list[str]) -> subprocess.Compl
     return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
 
 
-@pytest.mark.parametrize("kind", ["npy", "zarr", "hdf5", "webdataset", "png"])
+@pytest.mark.parametrize("kind", few(["npy", "webdataset"], ["zarr", "hdf5", "png"]))
 def test_a_run_that_was_killed_is_resumed(work: list[str], kind: str) -> None:
     work += ["--format", kind, *(["--chunk", "100"] if kind == "webdataset" else [])]
     assert run_until(0, 0, work).returncode == 1
@@ -330,7 +337,7 @@ def test_runs_that_are_killed_at_any_moment_come_to_the_same_end(work: list[str]
     assert content("out") == expected
 
 
-@pytest.mark.parametrize("kind", ["npy", "zarr", "hdf5", "webdataset", "png"])
+@pytest.mark.parametrize("kind", few(["hdf5"], ["npy", "zarr", "webdataset", "png"]))
 def test_a_run_that_was_killed_while_being_completed_is_resumed(work: list[str], kind: str) -> None:
     """After rows were moved and before the output has its name: nothing is cut again, and nothing trimmed twice."""
     work += ["--format", kind, "--min-std", "73", "--trim-to", "100"]
@@ -487,14 +494,15 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(here: Path, kind: str) ->
 
 def test_a_hundred_gigabytes_may_be_promised(here: Path) -> None:
     """What follows 112 GB that never come is written behind them, and found at its place in the end."""
-    save(Path("images/a.png"), np.zeros((3000, 3000), np.uint8))
+    save(Path("images/a.png"), np.vstack([noise(100, 3000), np.zeros((2900, 3000), np.uint8)]))
     os.truncate("images/a.png", 10_000)
     image = noise(50, 50)
     save(Path("images/b.png"), image)
     options: dict[str, Any] = {"scales": [1], "stride": 1, "min_std": 0.001}  # with which the room is not asked for
     promised = make_patches("images", "out.npy", augment="all", dry_run=True, **options)
     assert promised.patches * 40 * 40 > 100e9
-    make_patches("images", "out.npy", augment="all", **options)
+    summary = make_patches("images", "out.npy", augment="all", **options)
+    assert [failure.path for failure in summary.failures] == ["images/a.png"]
     found = np.load("out.npy")
     assert len(found) == 8 * 11 * 11
     np.testing.assert_array_equal(found[::8], plain_patches(image, scales=[1], stride=1))
@@ -521,6 +529,67 @@ def test_large_flat_images_are_cut_although_their_files_seem_too_small(here: Pat
     make_patches("images", "out.npy", augment="none")
     expected = [plain_patches(np.full((700, 600), 77, np.uint8)), plain_patches(noise(50, 50))]
     np.testing.assert_array_equal(np.load("out.npy"), np.concatenate(expected))
+
+
+def test_an_image_of_too_many_pixels_is_refused_before_it_takes_memory(here: Path) -> None:
+    """Of which a file of some kilobytes can tell; also where it is scaled to them."""
+    Image.new("1", (20_000, 20_000)).save("bomb.png")
+    assert os.path.getsize("bomb.png") < 100_000
+    image = noise(50, 50)
+    save(Path("fine.png"), image)
+    command = [*COMMAND, ".", "out.npy", "--augment", "none"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["allcores patches: ./bomb.png: 400,000,000 pixels, more than max_pixels allows"]
+    np.testing.assert_array_equal(np.load("out.npy"), plain_patches(image))
+    made = make_patches("fine.png", "out.npy", augment="none", scales=[1], max_pixels=2500)
+    assert made.patches == 4
+    with pytest.raises(NoPatches):
+        make_patches("fine.png", "out.npy", augment="none", scales=[1, 1.1], max_pixels=2500)
+
+
+def test_what_a_decoder_writes_is_not_between_the_messages(here: Path) -> None:
+    save(Path("images/a.bmp"), noise(50, 50))
+    os.truncate("images/a.bmp", 1500)
+    save(Path("images/b.png"), noise(50, 50))
+    for engine in ("threads", "processes"):
+        command = [*COMMAND, "images", "out.npy", "--engine", engine]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+        assert done.returncode == 1
+        assert done.stderr == "allcores patches: images/a.bmp: not an image that OpenCV can decode, or a damaged one\n"
+
+
+@pytest.mark.parametrize("option", ["target", "manifest", "preview"])
+def test_a_source_is_not_replaced(here: Path, option: str) -> None:
+    save(Path("a.png"), noise(50, 50))
+    before = Path("a.png").read_bytes()
+    others = {"target": "out.npy", "format": "npy", "manifest": "m.csv", "preview": "p.png"}
+    if option == "manifest":
+        os.rename("a.png", "a.csv")
+    name = "a.csv" if option == "manifest" else "a.png"
+    with pytest.raises(SourceError, match=f"{name} is a source and would be replaced"):
+        make_patches(name, **{**others, option: name})  # type: ignore[arg-type]
+    assert Path(name).read_bytes() == before
+    assert os.listdir() == [name]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_what_goes_with_an_output_that_was_not_completed_is_not_there_either(
+    here: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older manifest and an older sheet stay with the older output."""
+    save(Path("images/a.png"), noise(50, 50))
+    options: dict[str, Any] = {"manifest": f"m{ending}", "preview": "sheet.png"}
+    make_patches("images", "out.npy", **options)
+    before = {name: Path(name).read_bytes() for name in ("out.npy", f"m{ending}", "sheet.png")}
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match="input/output error"):
+        make_patches("images", "out.npy", seed=1, **options)
+    assert {name: Path(name).read_bytes() for name in os.listdir() if name != "images"} == before
 
 
 def test_memory_does_not_grow_with_the_output(here: Path) -> None:
