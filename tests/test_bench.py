@@ -58,10 +58,15 @@ def quick_run(tmp_path_factory):
 
 def test_every_row_has_a_number_of_every_metric(quick_run):
     _, measured, *_ = quick_run
+    rivals = {
+        "patches": "tutorial-patches",
+        "plain-patches": "vectorised",
+        "many-patches": "vectorised",
+        "crops": "subimages",
+    }
     assert list(measured["rows"]) == [row.name for row in rows.ALL]
     for name, outcomes in measured["rows"].items():
-        rival = {"patches": "tutorial-patches", "crops": "subimages"}.get(name, "multiprocessing")
-        rival = "vectorised" if name in ("plain-patches", "many-patches") else rival
+        rival = rivals.get(name, "multiprocessing")
         assert {"allcores", rival} <= set(outcomes)
         for slug, outcome in outcomes.items():
             assert (name, slug, outcome["status"], outcome["note"]) == (name, slug, "ok", "")

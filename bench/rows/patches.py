@@ -120,6 +120,7 @@ MANY = Row(
     is_of_programs=True,
     size=4_000,
     quick_size=8,
+    most_rounds=2,
     goals=(AHEAD, LITTLE_MEMORY),
 )
 
