@@ -50,7 +50,7 @@ def cut(images: Sequence[Array], name: str, recipe: Recipe) -> Iterator[Block]:
         recipe: what to cut.
     """
     height, width = images[-1].shape[:2]
-    all_grids = list(grids(height, width, recipe))
+    all_grids = grids(height, width, recipe)
     modes = modes_for(name, sum(grid.windows for grid in all_grids) * recipe.copies, recipe)
     factors = (recipe.factor, 1) if recipe.factor else (1,)
     for grid in all_grids:

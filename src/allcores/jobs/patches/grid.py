@@ -6,7 +6,8 @@ as long. So both show the same, to the pixel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from .recipe import Recipe
@@ -55,7 +56,8 @@ class Grid(NamedTuple):
         )
 
 
-def grids(height: int, width: int, recipe: Recipe) -> Iterator[Grid]:
+@lru_cache(maxsize=64)  # collections mostly have images of a few sizes, and each is asked about several times
+def grids(height: int, width: int, recipe: Recipe) -> Sequence[Grid]:
     """The grid of each scale, in the order of the recipe.
 
     Args:
@@ -64,15 +66,16 @@ def grids(height: int, width: int, recipe: Recipe) -> Iterator[Grid]:
     """
     divisor = recipe.factor or 1
     patch, stride = recipe.patch // divisor, recipe.stride // divisor
+    found: list[Grid] = []
     first = 0
     for scale in recipe.scales:
         scaled = int(height * scale), int(width * scale)
         rows, columns = (_positions(length, patch, stride, recipe.edge) for length in scaled)
         padded = (max(length, starts[-1] + patch) if starts else length
                   for length, starts in zip(scaled, (rows, columns), strict=True))  # fmt: skip
-        grid = Grid(scale, *scaled, rows, columns, first, *padded)
-        yield grid
-        first += grid.windows
+        found.append(Grid(scale, *scaled, rows, columns, first, *padded))
+        first += found[-1].windows
+    return tuple(found)
 
 
 def windows_in(height: int, width: int, recipe: Recipe) -> int:
