@@ -81,7 +81,7 @@ def parse(arguments):
     add("--results", type=results_file, metavar="FILE", help="take these results, which --json has written, and "
         "measure nothing")  # fmt: skip
     add("--also", type=results_file, metavar="FILE", action="append", default=[], help="a section in the page for "
-        "results from another machine; may be repeated")  # fmt: skip
+        "results from another machine, or another time; may be repeated")  # fmt: skip
     options = parser.parse_args(arguments)
     if not (options.rows or options.peers or options.quick or options.results):
         options.json = options.json or DATA

@@ -2,7 +2,7 @@
 
 from bench import report, rows, tables
 from bench.report import MEANING
-from bench.results import OWN, advantage, amount, competitors, middle, short, verdicts
+from bench.results import OWN, advantage, amount, by_subject, competitors, middle, short, verdicts
 
 BEGIN = "<!-- Written by `python -m bench`, from here -->"
 END = "<!-- to here. What stands outside these two lines is left alone. -->"
@@ -50,16 +50,6 @@ def glance(results):
     return ("", OWN, *(peer.title for peer in columns), ""), body
 
 
-def glances(results):
-    """The rows of libraries, and those of programs, in a table each: nobody is in both but allcores."""
-    for is_of_programs in (False, True):
-        found = {
-            name: each for name, each in results["rows"].items() if rows.BY_NAME[name].is_of_programs == is_of_programs
-        }
-        if found:
-            yield tables.markdown(*glance({"rows": found}))
-
-
 def glance_cell(outcomes, peer, ratio):
     """A ratio, or what became of the peer."""
     if ratio is None:
@@ -88,23 +78,30 @@ def section(results, heading):
     return [report.row_markdown(rows.BY_NAME[name], outcomes, heading) for name, outcomes in results["rows"].items()]
 
 
+def where(other, results):
+    """The heading of another run."""
+    place, own = other["environment"], results["environment"]
+    if (place["cpu"], place["cores"]) == (own["cpu"], own["cores"]):
+        return f"On the same machine, at another time: {', '.join(other['rows'])}"
+    return f"On another machine: {place['cpu']}, {place['cores']} cores"
+
+
 def measured(results, others=(), pictures=()):
     """What stands between the marks.
 
     Args:
         results: the run that the tables and the pictures are of.
-        others: runs on other machines, each of which gets a section of its own.
+        others: runs on other machines, or at other times, each of which gets a section of its own.
         pictures: pairs of a title and a file's name.
     """
     parts = [INTRODUCTION, bullets(environment_lines(results))]
     parts += [f"![{title}]({name})" for title, name in pictures]
     parts += ["## Goals", tables.markdown(*goals(results))]
     parts += ["## At a glance", "How many times better allcores is; in bold where the peer is ahead."]
-    parts += [*glances(results), *section(results, "##")]
+    parts += [tables.markdown(*glance(part)) for part in by_subject(results)]
+    parts += section(results, "##")
     for other in others:
-        place = other["environment"]
-        parts += [f"## On another machine: {place['cpu']}, {place['cores']} cores", bullets(environment_lines(other))]
-        parts += section(other, "###")
+        parts += [f"## {where(other, results)}", bullets(environment_lines(other)), *section(other, "###")]
     return "\n\n".join([BEGIN, *parts, END])
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bench import peers
+from bench import peers, rows
 from bench.rows.base import median
 from bench.runner import OWN
 
@@ -34,6 +34,14 @@ def competitors(results):
     """The peers that took part somewhere, but for allcores and the floors."""
     taking_part = {slug for outcomes in results["rows"].values() for slug in outcomes} - {OWN}
     return [peer for peer in peers.ALL if peer.slug in taking_part and not peer.reference]
+
+
+def by_subject(results):
+    """The results of pools and those of locks, each with its own competitors; those that there are."""
+    parts = {}
+    for name, outcomes in results["rows"].items():
+        parts.setdefault(rows.BY_NAME[name].subject, {})[name] = outcomes
+    return [{**results, "rows": part} for part in parts.values()]
 
 
 class Verdict(NamedTuple):

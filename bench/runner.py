@@ -173,7 +173,7 @@ class Turns:
 def run_row(row, peers, settings):
     """Every peer in turn, round after round; returns what the report needs, by the peer's slug.
 
-    Floors and programs that have no part in a row are not mentioned; libraries are, with the reason.
+    Competitors that cannot take part are mentioned, with the reason; see `Row.mentions`.
     """
     size = row.quick_size if settings.quick else row.size
     taking_part = [peer for peer in peers if row.mentions(peer)]

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -40,9 +41,19 @@ def _templates() -> dict[int, int]:
     return {template._pid: template._control.fileno() for template in list(module._templates.values())}
 
 
+def _servers() -> dict[int, int]:
+    """What `multiprocessing` keeps for good: resource tracker and forkserver, and the descriptors that hold them."""
+    tracker: Any = multiprocessing.resource_tracker._resource_tracker
+    found = {tracker._pid: tracker._fd}
+    module = sys.modules.get("multiprocessing.forkserver")
+    if module is not None:
+        found[module._forkserver._forkserver_pid] = module._forkserver._forkserver_alive_fd
+    return found
+
+
 def _processes() -> dict[int, str]:
-    """What descends from this process, zombies apart; neither templates nor multiprocessing's resource tracker."""
-    allowed = {*_templates(), multiprocessing.resource_tracker._resource_tracker._pid}
+    """What descends from this process, zombies apart; neither templates nor multiprocessing's servers."""
+    allowed = {*_templates(), *_servers()}
     found = {}
     for pid in _descendants(os.getpid()):
         try:
@@ -71,8 +82,8 @@ def _threads() -> dict[int, str]:
 
 
 def _descriptors() -> dict[int, str]:
-    """Open descriptors and what they are; but for those of templates and of the resource tracker."""
-    allowed = {*_templates().values(), multiprocessing.resource_tracker._resource_tracker._fd}
+    """Open descriptors and what they are; but for those of templates and of multiprocessing's servers."""
+    allowed = {*_templates().values(), *_servers().values()}
     found = {}
     for name in os.listdir("/proc/self/fd"):
         try:

@@ -45,7 +45,7 @@ def quick_run(tmp_path_factory):
     """A quick run of every row with the peers that every Python has: what it printed, its JSON, its page."""
     folder = tmp_path_factory.mktemp("bench")
     programs = "tutorial-patches,vectorised,subimages,bare-write"
-    chosen = f"--peers=allcores,multiprocessing,connection,memcpy,serial,forks,{programs}"
+    chosen = f"--peers=allcores,multiprocessing,manager,connection,memcpy,serial,forks,{programs}"
     files = [f"--json={folder / 'results.json'}", f"--markdown={folder / 'page.md'}"]
     done = bench("--quick", "--rounds=1", "--workers=2", chosen, *files)
     assert done.returncode == 0, done.stderr
@@ -58,17 +58,18 @@ def quick_run(tmp_path_factory):
 
 def test_every_row_has_a_number_of_every_metric(quick_run):
     _, measured, *_ = quick_run
+    assert list(measured["rows"]) == [row.name for row in rows.ALL]
     rivals = {
         "patches": "tutorial-patches",
         "plain-patches": "vectorised",
         "many-patches": "vectorised",
         "crops": "subimages",
     }
-    assert list(measured["rows"]) == [row.name for row in rows.ALL]
     for name, outcomes in measured["rows"].items():
-        rival = rivals.get(name, "multiprocessing")
-        assert {"allcores", rival} <= set(outcomes)
+        assert {"allcores", rivals.get(name, "multiprocessing")} <= set(outcomes)
         for slug, outcome in outcomes.items():
+            if slug not in ("allcores", rivals.get(name)) and rows.BY_NAME[name].subject == "patches":
+                continue  # a program does one of these jobs
             assert (name, slug, outcome["status"], outcome["note"]) == (name, slug, "ok", "")
             assert len(outcome["rounds"]) == 1
             (values,) = outcome["rounds"]
@@ -91,6 +92,20 @@ def test_a_floor_is_in_the_rows_that_it_is_a_floor_of(quick_run):
         "forks": ["speedup"],
         "bare-write": ["plain-patches", "many-patches"],
     }
+
+
+def test_locks_are_compared_with_locks_and_pools_with_pools(quick_run):
+    _, measured, written, _ = quick_run
+    for name, outcomes in measured["rows"].items():
+        assert ("manager" in outcomes) == (rows.BY_NAME[name].subject == "locks")
+    tables_at_a_glance = written.partition("## At a glance")[2].partition("\n## ")[0]
+    heads = [line for line in tables_at_a_glance.splitlines() if line.startswith("|  | allcores |")]
+    assert [("multiprocessing.Manager" in head) for head in heads] == [False, True, False]
+
+
+def test_a_library_without_locks_is_not_mentioned_among_them():
+    outcomes = run_row(rows.BY_NAME["event"], [peers.Futures, peers.Serial, peers.Ray])
+    assert outcomes == {}
 
 
 def test_the_page_and_the_terminal_name_the_machine_and_every_row(quick_run):
@@ -120,7 +135,7 @@ def test_a_plot_is_drawn_of_results_that_were_kept(quick_run, tmp_path):
         assert (done.returncode, done.stdout.count("usable cores")) == (0, 1), done.stderr
     one, two = (picture.read_text(encoding="utf-8") for picture in pictures)
     assert one == two
-    assert "multiprocessing.Pool" in one
+    assert "multiprocessing" in one
     for row in rows.ALL:
         is_shown = any(metric.at_a_glance for metric in row.metrics)
         assert (row.title.replace("`", "") in one) == is_shown
@@ -201,7 +216,7 @@ def test_a_missing_peer_is_absent_and_no_failure():
     outcomes = run_row(rows.BY_NAME["lone"], [Absent])
     assert outcomes["multiprocessing"]["status"] == "absent"
     text = report.row_text(rows.BY_NAME["lone"], outcomes)
-    assert "Not in this row: multiprocessing.Pool: not installed." in text
+    assert "Not in this row: multiprocessing: not installed." in text
 
 
 @pytest.mark.parametrize(("name", "peer"), [("endless", peers.Dask), ("growth", peers.Loky), ("share", peers.Billiard)])
@@ -472,7 +487,7 @@ def test_a_peer_that_is_ahead_is_marked_and_a_floor_is_not():
     remarks = {line[0]: line[-1] for line in report.lines(OUTCOMES, COST)}
     assert remarks == {
         "allcores": "",
-        "multiprocessing.Pool": "",
+        "multiprocessing": "",
         "ProcessPoolExecutor": "AHEAD of allcores; on 2 items",
         "loky": "AHEAD of allcores, within the spread of the rounds",
         "mpire": "hang: no end within 60 s; 0 rounds",
@@ -519,7 +534,7 @@ def test_a_bound_is_kept_by_a_margin(metric, bound, value, margin):
 def test_the_summary_has_a_column_for_each_competitor(a_run):
     head, body = page.glance(a_run)
     assert head == (
-        *("", "allcores", "multiprocessing.Pool", "ProcessPoolExecutor", "loky", "mpire", "pebble", "billiard"),
+        *("", "allcores", "multiprocessing", "ProcessPoolExecutor", "loky", "mpire", "pebble", "billiard"),
         *("Ray", "Dask", ""),
     )
     assert body == [
@@ -540,7 +555,7 @@ def test_many_metrics_can_stand_in_one_table():
     assert report.row_tables(row, outcomes) == [
         (
             ("", "10 tasks", "1,000 tasks", ""),
-            [("allcores", "1", "2", ""), ("multiprocessing.Pool", "4 (4 ×)", "–", "")],
+            [("allcores", "1", "2", ""), ("multiprocessing", "4 (4 ×)", "–", "")],
         )
     ]
 
@@ -570,6 +585,11 @@ def test_another_machine_has_a_section_of_its_own(a_run):
     assert text.count("## A row") == 2
     assert "### A row" in text
     assert "![A picture](picture.svg)" in text
+
+
+def test_another_time_has_a_section_that_says_so(a_run):
+    other = {**a_run, "environment": {**ENVIRONMENT, "date": "tomorrow"}}
+    assert "## On the same machine, at another time: row\n" in page.measured(a_run, [other])
 
 
 def test_a_bar_in_a_cell_does_not_end_it():

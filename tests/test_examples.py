@@ -1,4 +1,4 @@
-"""Every example runs as it stands, and with the standard library in place of allcores, and says the same.
+"""Every example runs as it stands; those that the standard library can run, with it as well, and say the same.
 
 Only what the examples print is checked, never how long they take.
 """
@@ -14,6 +14,20 @@ EXAMPLES = pathlib.Path(__file__).resolve().parent.parent / "examples"
 IMPORT = "import allcores as multiprocessing\n"
 
 
+def lines_of(script, arguments):
+    """What a program printed."""
+    done = subprocess.run(
+        [sys.executable, str(script), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=50,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
 @pytest.fixture(params=["allcores", "multiprocessing"])
 def run(request, tmp_path):
     """A function that runs an example as a program of its own and returns the lines it printed."""
@@ -25,16 +39,7 @@ def run(request, tmp_path):
             source = source.replace(IMPORT, "import multiprocessing\n")
         script = tmp_path / name
         script.write_text(source, encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, str(script), *map(str, arguments)],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=50,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout.splitlines()
+        return lines_of(script, arguments)
 
     return run_example
 
@@ -84,3 +89,35 @@ def test_without_a_folder_the_standard_library_is_counted(run):
     *files, total = run("count_folder.py")
     assert any(line.startswith("argparse.py: lines: ") for line in files)
     assert total.startswith(f"{len(files)} files, ")
+
+
+def test_counters_lose_no_step_when_they_are_guarded():
+    without, with_lock = lines_of(EXAMPLES / "guarded_counters.py", [2000])
+    assert re.fullmatch(r"Without a lock: \d+ of 8000 steps are lost", without)
+    assert with_lock == "With a lock:    0 of 8000 steps are lost"
+
+
+def test_what_goes_through_a_bounded_buffer_comes_out_of_it():
+    assert lines_of(EXAMPLES / "bounded_buffer.py", [301]) == [
+        "301 numbers went through 8 places; they add up to 45150, as they should: 45150"
+    ]
+
+
+PAGE = EXAMPLES.parent / "docs" / "process-and-sync.md"
+
+
+def test_the_programs_in_the_page_on_processes_and_locks_say_what_it_says(tmp_path):
+    programs = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    said = []
+    for program in programs:
+        script = tmp_path / "program.py"
+        script.write_text(program, encoding="utf-8")
+        done = subprocess.run([sys.executable, script], capture_output=True, encoding="utf-8", timeout=50, check=False)
+        assert done.returncode == 0, done.stderr
+        said.append((done.stdout + done.stderr).splitlines())
+    process, lock, task = said
+    assert process[:2] == ["144", "ZeroDivisionError('division by zero')"]
+    assert re.match(r"Process-3 \(pid \d+\) was ended by SIGKILL before sleep had come to its end", process[2])
+    assert "what it guards may be half done: time to repair it" in lock
+    assert any("LockRecovered: a lock was recovered: it was held by process " in line for line in lock)
+    assert task == ["100"]

@@ -57,8 +57,23 @@ def test_a_hang_and_survivors_are_seen_as_such(tmp_path: Path) -> None:
     assert "live on" in outcomes["parent"]["multiprocessing"]["text"]
 
 
+@pytest.mark.parametrize("name", ["holder", "permit", "notify", "party", "setting", "handler"])
+def test_a_case_of_locks_ends_well(name: str) -> None:
+    done = failures("--only", name, "--peers", "allcores,futures", "--limit", "15")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("✓") == 2  # a cell, and the legend
+    assert done.stdout.count("not offered") == 1
+
+
+def test_the_standard_librarys_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    raw = tmp_path / "outcomes.json"
+    arguments = ("--only", "holder", "--peers", "multiprocessing", "--limit", "3", "--json", str(raw))
+    assert failures(*arguments).returncode == 0
+    assert json.loads(raw.read_text())["cases"]["holder"]["multiprocessing"]["status"] == "hang"
+
+
 def test_each_test_that_the_cases_and_the_page_name_exists() -> None:
-    cases = (ROOT / "bench" / "failures" / "cases.py").read_text()
+    cases = "".join(file.read_text() for file in (ROOT / "bench" / "failures" / "cases").glob("*.py"))
     page = (ROOT / "docs" / "reliability.md").read_text()
     named = set(re.findall(r'"(test_\w+)"', cases)) | set(re.findall(r"`(test_\w+)`", page))
     modules = {file.stem for file in Path(__file__).parent.glob("test_*.py")}

@@ -1,8 +1,8 @@
 """The rows of "Hangs and crashes" and "Memory" in the list of known failures of process pools, one after the other.
 
-Each test is named after what happens elsewhere; `docs/reliability.md` has the table. Rows on locks are not here:
-they belong to the classes for synchronisation. More about each matter is in `test_deaths`, `test_deadlines`,
-`test_retries`, `test_supervision`, `test_parent` and `test_citizens`.
+Each test is named after what happens elsewhere; `docs/reliability.md` has the table. Rows on locks are in
+`test_locks`, `test_semaphores`, `test_conditions` and `test_barriers`. More about each matter is in `test_deaths`,
+`test_deadlines`, `test_retries`, `test_supervision`, `test_parent` and `test_citizens`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ def parse(arguments):
     """The options."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.failures",
-        description="Let pools fail, and see what becomes of it.",
+        description="Let pools and locks fail, and see what becomes of it.",
         epilog=f"Cases: {', '.join(cases.BY_NAME)}. Peers: {', '.join(libraries.BY_SLUG)}.",
     )
     add = parser.add_argument

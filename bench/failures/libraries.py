@@ -1,4 +1,4 @@
-"""The libraries behind one small interface, each used as its documentation says, with two workers."""
+"""The libraries behind one small interface, each used as its documentation says, with two workers; some have locks."""
 
 WORKERS = 2
 
@@ -46,6 +46,10 @@ class Library:
     def stop(self):
         """End now, whatever runs."""
         raise NotImplementedError
+
+    def locks(self):
+        """What has `Lock`, `Semaphore`, `Event`, `Condition` and `Barrier`; no pool is needed for them."""
+        raise NotOffered
 
 
 class PoolLike(Library):
@@ -106,18 +110,29 @@ class Allcores(PoolLike):
         """As keywords of the call."""
         return {"timeout": timeout, "retries": retries}
 
+    def locks(self):
+        """The package"""
+        import allcores
+
+        return allcores
+
 
 class Multiprocessing(PoolLike):
     """The standard library's pool."""
 
-    slug = module = "multiprocessing"
-    title = "multiprocessing.Pool"
+    slug = title = module = "multiprocessing"
 
     def make(self, **options):
         """multiprocessing.Pool"""
         import multiprocessing
 
         return multiprocessing.Pool(WORKERS, **options)
+
+    def locks(self):
+        """The package"""
+        import multiprocessing
+
+        return multiprocessing
 
 
 class ExecutorLike(Library):

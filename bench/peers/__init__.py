@@ -12,6 +12,8 @@ the report says of a peer without it that it has none:
 - `fetch(f, x)`: a lone task whose result is one, likewise;
 - `share(f, array, n)`: the results of `f(array, i)` for each i below n, the array handed over once. The workers
   that did it are there until `close`;
+- `locks()`: what has the classes `Lock`, `RLock`, `Semaphore`, `Event`, `Condition` and `Barrier`. This one needs no
+  `open`, and what it has made ends with the interpreter;
 - `patches(folder, output, workers)`, `plain_patches`, `crops`: not done but told, as the command that does it.
 
 The docstring of an operation is the call that is measured: the report prints it for the reader to judge. An
@@ -29,6 +31,7 @@ from bench.peers.floors import Connection, Forks, Memcpy, Serial
 from bench.peers.others import Joblib, Mpire, Pebble
 from bench.peers.pools import Allcores, Billiard, Multiprocessing
 from bench.peers.programs import BareWrite, Subimages, Tutorial, Vectorised
+from bench.peers.proxies import Manager
 
 # In the order of the tables; allcores first, because the others are compared with it.
 ALL = (
@@ -42,6 +45,7 @@ ALL = (
     Billiard,
     Ray,
     Dask,
+    Manager,
     Tutorial,
     Vectorised,
     Subimages,
@@ -65,6 +69,7 @@ __all__ = [
     "Futures",
     "Joblib",
     "Loky",
+    "Manager",
     "Memcpy",
     "Mpire",
     "Multiprocessing",

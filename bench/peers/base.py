@@ -14,7 +14,7 @@ class Peer:
         module: what must be importable for the peer to be present.
         distribution: whose version is noted; empty for the standard library.
         reference: a floor or a yardstick, not a competitor: it does not do the whole work.
-        is_program: a whole program for one job, which is of no interest where libraries are compared.
+        subjects: what it is a library of; it is not mentioned in rows of another subject.
     """
 
     slug = ""
@@ -22,7 +22,7 @@ class Peer:
     module = ""
     distribution = ""
     reference = False
-    is_program = False
+    subjects = ("pools",)
 
     # What a shared array hangs on, so that it stays shared until the peer is closed.
     shared = None

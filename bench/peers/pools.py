@@ -55,6 +55,7 @@ class Allcores(PoolPeer):
     """This library."""
 
     slug = title = module = distribution = "allcores"
+    subjects = ("pools", "locks", "patches")
 
     def make(self, workers, **options):
         """allcores.Pool."""
@@ -66,6 +67,12 @@ class Allcores(PoolPeer):
         """`handle = share(array)`, then `starmap(f, [(handle, i), …])`"""
         self.shared = handle = self.pool.share(array)
         return self.pool.starmap(f, [(handle, i) for i in range(n)])
+
+    def locks(self):
+        """`allcores.Lock()` and so on"""
+        import allcores
+
+        return allcores
 
     def patches(self, folder, output, workers):
         """`allcores patches FOLDER OUT.npy`"""
@@ -84,14 +91,20 @@ class Allcores(PoolPeer):
 class Multiprocessing(PoolPeer):
     """The standard library's pool."""
 
-    slug = module = "multiprocessing"
-    title = "multiprocessing.Pool"
+    slug = title = module = "multiprocessing"
+    subjects = ("pools", "locks")
 
     def make(self, workers, **options):
         """multiprocessing.Pool, with the platform's default start method."""
         import multiprocessing
 
         return multiprocessing.Pool(workers, **options)
+
+    def locks(self):
+        """`multiprocessing.Lock()` and so on"""
+        import multiprocessing
+
+        return multiprocessing
 
 
 class Billiard(PoolPeer):

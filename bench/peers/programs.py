@@ -14,7 +14,7 @@ class Program(Peer):
     """One of them."""
 
     module = "cv2"
-    is_program = True
+    subjects = ("patches",)
 
 
 class Tutorial(Program):

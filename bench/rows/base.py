@@ -63,6 +63,8 @@ class Row:
     Attributes:
         name: on the command line and in the JSON.
         title, about: for people; `{n}` in the latter is the size.
+        subject: what is compared, `pools`, `locks` or `patches` (whole programs); who has nothing to do with that is
+            not mentioned.
         operations: the methods of a peer by which it takes part: the first of them that it has.
         metrics: what is measured; one table for each, or one for all with `is_matrix`.
         size, quick_size: how much work.
@@ -72,7 +74,6 @@ class Row:
         most_rounds: more of them would say no more.
         is_watched: whether the runner samples memory; it takes some of a core's time for that.
         is_abandoned: whether the interpreter is to end at once when it has its numbers, the work half done.
-        is_of_programs: whether whole programs are compared, and not libraries.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Row:
         metrics,
         size,
         quick_size,
+        subject="pools",
         goals=(),
         without=None,
         workers=None,
@@ -93,11 +95,11 @@ class Row:
         is_matrix=False,
         is_watched=False,
         is_abandoned=False,
-        is_of_programs=False,
     ):
         self.name = name
         self.title = title
         self.about = about
+        self.subject = subject
         self.operations = operations
         self.measure = measure
         self.metrics = metrics
@@ -110,7 +112,6 @@ class Row:
         self.is_matrix = is_matrix
         self.is_watched = is_watched
         self.is_abandoned = is_abandoned
-        self.is_of_programs = is_of_programs
 
     def operation_of(self, peer):
         """The peer's method for this row; None if it has none. `peer` may be a class or an instance."""
@@ -126,9 +127,8 @@ class Row:
         return "" if self.operation_of(peer) else f"has no `{self.operations[-1]}`"
 
     def mentions(self, peer):
-        """Whether the peer takes part, or is a library of which a reader would like to know why it does not."""
-        is_missed = not (self.is_of_programs or peer.is_program or peer.reference)
-        return is_missed or not self.reason_without(peer)
+        """Whether the report tells of the peer, if only why it takes no part; a floor has to take part for that."""
+        return self.subject in peer.subjects and not (peer.reference and self.reason_without(peer))
 
     def metric(self, key):
         """The metric of that name."""

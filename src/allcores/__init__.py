@@ -1,12 +1,15 @@
 """allcores runs your Python functions on all the cores you have, and keeps going when something breaks.
 
-``import allcores as multiprocessing`` works: every public name of `multiprocessing` is here. `Pool` and `cpu_count`
-are allcores' own; the rest is the standard library's, passed on. What is in which module:
+``import allcores as multiprocessing`` works: every public name of `multiprocessing` is here. Some are allcores' own;
+the rest is the standard library's, passed on. What is in which module:
 
     Pool                                          allcores.pool
+    Process                                       allcores.process
+    Lock, RLock, Semaphore, BoundedSemaphore,
+    Event, Condition, Barrier                     allcores.sync
     AsyncResult, MapResult, ResultIterator        allcores.results
     Retry                                         allcores.engine.policy
-    WorkerDied, TaskTimeout, …                    allcores.errors
+    WorkerDied, TaskTimeout, LockRecovered, …     allcores.errors
     cpu_count                                     allcores.cpu
 """
 
@@ -22,28 +25,46 @@ if TYPE_CHECKING:
 
     from allcores.cpu import cpu_count as cpu_count
     from allcores.engine.policy import Retry as Retry
+    from allcores.errors import LockRecovered as LockRecovered
     from allcores.errors import MemoryLimitExceeded as MemoryLimitExceeded
     from allcores.errors import PoolBroken as PoolBroken
     from allcores.errors import RemoteError as RemoteError
     from allcores.errors import TaskTimeout as TaskTimeout
     from allcores.errors import WorkerDied as WorkerDied
     from allcores.pool import Pool as Pool  # type: ignore[assignment]
+    from allcores.process import Process as Process
     from allcores.results import AsyncResult as AsyncResult
     from allcores.results import ResultIterator as ResultIterator
+    from allcores.sync import Barrier as Barrier  # type: ignore[assignment]
+    from allcores.sync import BoundedSemaphore as BoundedSemaphore  # type: ignore[assignment]
+    from allcores.sync import Condition as Condition  # type: ignore[assignment]
+    from allcores.sync import Event as Event  # type: ignore[assignment]
+    from allcores.sync import Lock as Lock  # type: ignore[assignment]
+    from allcores.sync import RLock as RLock  # type: ignore[assignment]
+    from allcores.sync import Semaphore as Semaphore  # type: ignore[assignment]
 
 __version__ = "0.1.0"
 
 # Names are imported when they are first used: a worker, and a command line that only shows its help, need few.
 _OURS = {
     "AsyncResult": "allcores.results",
+    "Barrier": "allcores.sync",
+    "BoundedSemaphore": "allcores.sync",
+    "Condition": "allcores.sync",
+    "Event": "allcores.sync",
+    "Lock": "allcores.sync",
+    "LockRecovered": "allcores.errors",
     "MaybeEncodingError": "multiprocessing.pool",
     "MemoryLimitExceeded": "allcores.errors",
     "Pool": "allcores.pool",
     "PoolBroken": "allcores.errors",
+    "Process": "allcores.process",
+    "RLock": "allcores.sync",
     "RemoteError": "allcores.errors",
     "RemoteTraceback": "multiprocessing.pool",
     "ResultIterator": "allcores.results",
     "Retry": "allcores.engine.policy",
+    "Semaphore": "allcores.sync",
     "TaskTimeout": "allcores.errors",
     "WorkerDied": "allcores.errors",
     "cpu_count": "allcores.cpu",
@@ -75,20 +96,7 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-_SHAREABLE = {
-    "Array",
-    "Barrier",
-    "BoundedSemaphore",
-    "Condition",
-    "Event",
-    "JoinableQueue",
-    "Lock",
-    "Queue",
-    "RLock",
-    "Semaphore",
-    "SimpleQueue",
-    "Value",
-}
+_SHAREABLE = {"Array", "JoinableQueue", "Queue", "SimpleQueue", "Value"}
 
 
 def __dir__() -> list[str]:

@@ -7,6 +7,9 @@
       RemoteError                   stands in for an exception that cannot be rebuilt here
     multiprocessing.TimeoutError, TimeoutError
       TaskTimeout                   a task ran longer than its `timeout`
+      ResultTimeout                 the result of a process was not there in time
+    RuntimeWarning
+      LockRecovered                 a lock was taken over from a holder that has died; a warning
 
 `RemoteTraceback` and `MaybeEncodingError` are `multiprocessing.pool`'s own classes, so that code which
 already catches them goes on working.
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
+    "LockRecovered",
     "MemoryLimitExceeded",
     "PoolBroken",
     "RemoteError",
+    "ResultTimeout",
     "TaskTimeout",
     "WorkerDied",
     "maybe_encoding_error",
@@ -112,6 +117,26 @@ class TaskTimeout(_MultiprocessingTimeout, TimeoutError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ResultTimeout(_MultiprocessingTimeout, TimeoutError):
+    """The result of a process was not there in time; the process runs on."""
+
+
+class LockRecovered(RuntimeWarning):
+    """A lock was taken over from a process that has died with it. What it guards may be half done.
+
+    Attributes:
+        pid: the process id of the dead holder; None where it is not known any more.
+    """
+
+    def __init__(self, pid: int | None) -> None:
+        who = f"process {pid}, which has died" if pid else "a process that has died"
+        super().__init__(f"a lock was recovered: it was held by {who}, and what it guards may be half done")
+        self.pid = pid
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.pid,)
 
 
 def _rebuild(cls: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:

@@ -27,7 +27,7 @@ from collections.abc import Callable
 import cloudpickle
 
 from allcores.engine.channel import MADE_MAIN
-from allcores.engine.descriptors import Spawning
+from allcores.engine.descriptors import Enclosing, Spawning, answering
 from allcores.engine.functions import global_names
 from allcores.engine.parcels import split
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pickle import PickleBuffer
     from typing import Any
 
-__all__ = ["MainState", "came", "dumps_by_value", "dumps_for_worker"]
+__all__ = ["MainState", "came", "dumps_by_value", "dumps_enclosing", "dumps_for_child", "dumps_for_worker"]
 
 _MAINS = ("__main__", "__mp_main__")
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes)
@@ -63,10 +63,36 @@ def dumps_by_value(value: Any, buffers: list[PickleBuffer] | None = None) -> byt
     Raises:
         Exception: whatever the value raises when it cannot be pickled.
     """
-    with io.BytesIO() as file:
+    with io.BytesIO() as file, answering():
         callback = None if buffers is None else split(buffers)
         cloudpickle.CloudPickler(file, protocol=5, buffer_callback=callback).dump(value)
         return file.getvalue()
+
+
+def dumps_enclosing(value: Any, enclosing: Enclosing) -> bytes:
+    """Pickle a value that goes to the program together with descriptors.
+
+    Args:
+        value: anything.
+        enclosing: gathers the descriptors.
+
+    Raises:
+        Exception: whatever the value raises when it cannot be pickled.
+    """
+    return _dumps(value, enclosing, _PicklerWithReducers)
+
+
+def dumps_for_child(value: Any, starting: Any) -> bytes:
+    """Pickle a value that goes to a process which is being started, what it cannot import included.
+
+    Args:
+        value: anything.
+        starting: the `Popen` object of `multiprocessing` that starts it, which takes descriptors along.
+
+    Raises:
+        Exception: whatever the value raises when it cannot be pickled.
+    """
+    return _dumps(value, starting, _Pickler)
 
 
 def dumps_for_worker(value: Any, buffers: list[PickleBuffer], kept: list[Any]) -> bytes:
@@ -83,28 +109,38 @@ def dumps_for_worker(value: Any, buffers: list[PickleBuffer], kept: list[Any]) -
     Raises:
         Exception: whatever the value raises when it cannot be pickled.
     """
+    return _dumps(value, Spawning(kept), _Pickler, buffers)
+
+
+def _dumps(
+    value: Any, starting: Any, pickler: type[_PicklerWithReducers], buffers: list[PickleBuffer] | None = None
+) -> bytes:
     from multiprocessing import context
 
     # context.set_spawning_popen is what Popen itself calls; it is how stdlib objects know that the reader is a
     # process of this program.
     outer = context.get_spawning_popen()
-    spawning = Spawning(kept)
-    context.set_spawning_popen(spawning)  # type: ignore[arg-type]
+    context.set_spawning_popen(starting)
     try:
         with io.BytesIO() as file:
-            _Pickler(file, split(buffers)).dump(value)
+            pickler(file, None if buffers is None else split(buffers)).dump(value)
             return file.getvalue()
     finally:
         context.set_spawning_popen(outer)
 
 
-class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
-    def __init__(self, file: io.BytesIO, buffer_callback: Callable[[PickleBuffer], object]) -> None:
+class _PicklerWithReducers(cloudpickle.CloudPickler):  # type: ignore[misc]
+    def __init__(self, file: io.BytesIO, buffer_callback: Callable[[PickleBuffer], object] | None) -> None:
         if "multiprocessing.reduction" in sys.modules:  # how connections and shared memory are pickled
             reducers = sys.modules["multiprocessing.reduction"].ForkingPickler._extra_reducers
             # Before __init__, which looks it up once and for all.
             self.dispatch_table = ChainMap(reducers, cloudpickle.CloudPickler.dispatch_table)
         super().__init__(file, protocol=5, buffer_callback=buffer_callback)
+
+
+class _Pickler(_PicklerWithReducers):
+    def __init__(self, file: io.BytesIO, buffer_callback: Callable[[PickleBuffer], object] | None) -> None:
+        super().__init__(file, buffer_callback)
         self._namespaces = []
         for name in _MAINS:
             module = sys.modules.get(name)

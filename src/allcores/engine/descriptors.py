@@ -10,12 +10,17 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Spawning"]
+__all__ = ["Enclosing", "Passed", "Spawning", "answering", "is_answering"]
+
+_here = threading.local()
 
 
 class Duplicate:
@@ -70,3 +75,62 @@ class Spawning:
         kept = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK
         flags = fcntl.fcntl(fd, fcntl.F_GETFL) & kept | os.O_CLOEXEC
         return Passed(f"/proc/{os.getpid()}/fd/{duplicate.fd}", flags)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """While this thread pickles what goes from a worker to the program: objects may refer to this process."""
+    outer = is_answering()
+    _here.answering = True
+    try:
+        yield
+    finally:
+        _here.answering = outer
+
+
+def is_answering() -> bool:
+    """Whether what is being pickled goes from this process, a worker, to the program that it works for."""
+    return getattr(_here, "answering", False)
+
+
+class Enclosing:
+    """Stands where `multiprocessing` expects the process that is being spawned; descriptors go beside the pickle.
+
+    Attributes:
+        fds: the descriptors, to be sent together with the pickle.
+    """
+
+    def __init__(self) -> None:
+        self.fds: list[int] = []
+
+    def duplicate_for_child(self, fd: int) -> int:
+        self.fds.append(fd)
+        return len(self.fds) - 1
+
+    def DupFd(self, position: int) -> Any:
+        return _Enclosed(position)
+
+    @staticmethod
+    @contextmanager
+    def opened(fds: list[int]) -> Iterator[None]:
+        """While this thread loads a pickle that has come with these descriptors; those not taken are closed."""
+        outer = getattr(_here, "enclosed", None)
+        _here.enclosed = enclosed = list(fds)
+        try:
+            yield
+        finally:
+            _here.enclosed = outer
+            for fd in enclosed:
+                if fd >= 0:
+                    os.close(fd)
+
+
+class _Enclosed:
+    def __init__(self, position: int) -> None:
+        self._position = position
+
+    def detach(self) -> int:
+        """The descriptor, which is the caller's from now on."""
+        fd: int = _here.enclosed[self._position]
+        _here.enclosed[self._position] = -1
+        return fd

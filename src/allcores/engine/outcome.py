@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["Failure", "failed", "pack", "pack_failure", "unpack_stream"]
+__all__ = ["Failure", "failed", "pack", "pack_failure", "pack_unpicklable", "unpack_stream"]
 
 _LIST_OPENS = b"\x80\x03("
 _LIST_ENDS = b"l."
@@ -68,7 +68,7 @@ def pack(value: Any, apart: Callable[[Parcel], Any]) -> bytes:
 
             pieces = [dumps_by_value(value, buffers)]
         except Exception as error:
-            return _pack_unpicklable(error, value)
+            return pack_unpicklable(error, value)
     if buffers or len(pieces) > 1 or len(pieces[0]) >= LEAST:
         wire = apart(Parcel(pieces, buffers, []))
         box = (*wire, None) if len(wire) == 2 else wire  # a pair is a failure
@@ -77,10 +77,19 @@ def pack(value: Any, apart: Callable[[Parcel], Any]) -> bytes:
     try:
         return pickle.dumps(box, 3)[2:-1]
     except (OverflowError, MemoryError) as error:  # over 4 GiB
-        return _pack_unpicklable(error, type(value))
+        return pack_unpicklable(error, type(value))
 
 
-def _pack_unpicklable(error: Exception, value: Any) -> bytes:
+def pack_unpicklable(error: Exception, value: Any) -> bytes:
+    """Pack the news that a result cannot be pickled.
+
+    Args:
+        error: what was raised when that was tried.
+        value: the result.
+
+    Returns:
+        The opcodes for the stream.
+    """
     from allcores.engine.explain import unpicklable_part
 
     part = unpicklable_part(value, "result")

@@ -11,11 +11,11 @@ import signal
 import socket
 import sys
 import threading
-import types
 from collections.abc import Sequence
 
 from allcores.engine.barrier import register
-from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, MADE_MAIN, PRINTED
+from allcores.engine.channel import CONTROL_SIZE, HALVES_AT, PRINTED
+from allcores.engine.main_module import make_main, origin_of_main
 from allcores.engine.worker import Worker
 
 TYPE_CHECKING = False
@@ -38,9 +38,10 @@ class Surroundings:
         path: `sys.path`.
         argv: `sys.argv`.
         environment: variables that differ from those that the worker starts with; None removes one.
+        main: where its main module comes from.
     """
 
-    __slots__ = ("argv", "environment", "folder", "main_file", "path")
+    __slots__ = ("argv", "environment", "folder", "main", "path")
 
     def __init__(
         self,
@@ -48,13 +49,13 @@ class Surroundings:
         path: list[str],
         argv: list[str],
         environment: dict[str, str | None],
-        main_file: str | None,
+        main: tuple[str | None, str | None],
     ) -> None:
         self.folder = folder
         self.path = path
         self.argv = argv
         self.environment = environment
-        self.main_file = main_file
+        self.main = main
 
     @classmethod
     def here(cls, base: dict[str, str]) -> Surroundings:
@@ -66,8 +67,7 @@ class Surroundings:
         now = dict(os.environ)
         changed: dict[str, str | None] = {name: value for name, value in now.items() if base.get(name) != value}
         changed.update({name: None for name in base if name not in now})
-        main_file = getattr(sys.modules.get("__main__"), "__file__", None)
-        return cls(folder, list(sys.path), list(getattr(sys, "argv", [])), changed, main_file)
+        return cls(folder, list(sys.path), list(getattr(sys, "argv", [])), changed, origin_of_main())
 
     def enter(self) -> None:
         """Make them those of this process."""
@@ -84,12 +84,7 @@ class Surroundings:
         # A relative entry, '' among them, means the folder that the program is in.
         sys.path[:] = self.path
         sys.argv[:] = self.argv
-        # The user's main module is never imported. What of it travels by value is put into this one.
-        main = types.ModuleType("__main__")
-        main.__dict__.update({"__builtins__": __builtins__, MADE_MAIN: True})
-        if self.main_file is not None:
-            main.__file__ = self.main_file
-        sys.modules["__main__"] = main
+        make_main(*self.main)  # the user's is never imported
 
 
 def prctl(option: int, value: int) -> None:

@@ -1,56 +1,16 @@
-"""The cases: each makes a pool fail in one way, and says what became of it.
-
-A case gets a library, not opened, and a folder of its own. It returns ``(right, text)``: whether all that can be
-saved was saved, and in a few words what happened. What never returns is a hang; what raises is told by its type.
-"""
+"""Pools that lose a worker, are given what they cannot carry, are interrupted, or flooded."""
 
 import itertools
 import os
 import signal
 import threading
 import time
-import traceback
-from dataclasses import dataclass
 
 from bench.failures import tasks
-from bench.failures.libraries import NotOffered
+from bench.failures.cases.base import ENDS, INTERRUPTED, KILLED, Cases
 
-#: How a case that ends its own program is looked at from outside.
-ENDS = "ends"
-KILLED = "killed"
-INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row.
-
-    Attributes:
-        name: on the command line.
-        title: what happens.
-        test: the test of allcores that is named after the row.
-        run: ``run(library, folder)``.
-        aftermath: how the runner looks at the end of the program; None where the case speaks for itself.
-    """
-
-    name: str
-    title: str
-    test: str
-    run: object
-    aftermath: str | None = None
-
-
-ALL = []
-
-
-def case(name, title, test, aftermath=None):
-    """Add a function to the cases."""
-
-    def add(run):
-        ALL.append(Case(name, title, test, run, aftermath))
-        return run
-
-    return add
+CASES = Cases()
+case = CASES.add
 
 
 def outcome(library, handle):
@@ -384,19 +344,3 @@ def retries(library, folder):
     """It is tried again."""
     library.open()
     return library.get(library.submit(tasks.fail_twice, os.path.join(folder, "calls"), retries=2)), "result"
-
-
-BY_NAME = {one.name: one for one in ALL}
-
-
-def run(name, library, folder):
-    """Run a case here; the outcome as plain data."""
-    began = time.monotonic()
-    try:
-        right, text = BY_NAME[name].run(library, folder) or (True, "ended")
-    except NotOffered:
-        return {"status": "not offered", "right": False, "text": "not offered", "seconds": 0.0}
-    except Exception as error:
-        right, text = False, type(error).__name__
-        traceback.print_exc()
-    return {"status": "ended", "right": bool(right), "text": text, "seconds": time.monotonic() - began}
