@@ -24,7 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("library", ["allcores", "multiprocessing"])
+@pytest.mark.parametrize("library", ["allcores", pytest.param("multiprocessing", marks=pytest.mark.slow)])
 def test_the_tutorials_program_cuts_the_same_windows_on_either_library(here: Path, library: str) -> None:
     images = [noise(45 + 5 * (number % 2), 52, seed=number) for number in range(18)]
     for number, image in enumerate(images):

@@ -181,7 +181,7 @@ for name in expected:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("engine", ["threads", "processes"])
+@pytest.mark.parametrize("engine", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_every_format_has_the_same_bytes_for_any_number_of_workers(here: Path, kind: str, engine: str) -> None:
     def content(path: Path) -> dict[str, bytes]:
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
