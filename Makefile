@@ -12,12 +12,15 @@ help: ## this list
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Stamps, so that a set-up happens once and again only when the requirements change.
-$(VENV)/.run: $(BIN)/python pyproject.toml
+# What an installation is made of, beside the modules, which are used where they stand.
+SOURCES := pyproject.toml setup.py $(wildcard src/allcores/jobs/count/native/*)
+
+# Stamps, so that a set-up happens once and again only when the requirements or the native kernel change.
+$(VENV)/.run: $(BIN)/python $(SOURCES)
 	$(PIP) -e .
 	@touch $@
 
-$(VENV)/.test: $(BIN)/python pyproject.toml
+$(VENV)/.test: $(BIN)/python $(SOURCES)
 	$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.run
 
@@ -25,7 +28,7 @@ $(VENV)/.lint: $(BIN)/python pyproject.toml
 	$(PIP) -e '.[lint]'
 	@touch $@
 
-$(VENV)/.bench: $(BIN)/python pyproject.toml
+$(VENV)/.bench: $(BIN)/python $(SOURCES)
 	$(PIP) -e '.[bench]'
 	@touch $@ $(VENV)/.run
 

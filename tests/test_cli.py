@@ -22,8 +22,7 @@ import pytest
 
 from allcores.cli import main
 from allcores.jobs.result_file import ResultFile, ResultFileError
-
-COMMAND = [sys.executable, "-m", "allcores"]
+from command_line import COMMAND, allcores, make, without_time
 
 
 @pytest.fixture(autouse=True)
@@ -33,35 +32,21 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path.resolve()
 
 
-def allcores(
-    *arguments: str,
-    stdout: int = subprocess.PIPE,
-    stderr: int = subprocess.PIPE,
-    umask: int = -1,
-    preexec_fn: Callable[[], None] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        stdout=stdout,
-        stderr=stderr,
-        text=True,
-        timeout=50,
-        check=False,
-        umask=umask,
-        preexec_fn=preexec_fn,
-    )
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
 
 
-def make(name: str | bytes, content: str | bytes = "line\n") -> None:
-    folder = os.path.dirname(name)
-    if folder:
-        os.makedirs(folder, exist_ok=True)
-    with open(name, "wb") as file:
-        file.write(content if isinstance(content, bytes) else content.encode())
-
-
-def without_time(output: str) -> list[str]:
-    return [line for line in output.splitlines() if not line.startswith("time: ")]
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """A terminal of 80 columns: the end that a person has, and the program's."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
+    yield ours, theirs
+    os.close(ours)
+    os.close(theirs)
 
 
 # -- what it prints ----------------------------------------------------------------------------------------
@@ -79,6 +64,7 @@ def test_each_file_has_its_line_and_the_totals_and_the_time_follow() -> None:
         "d/a.txt lines: 2 characters: 4",
         "d/e/b.10w lines: 2 characters: 6",
         "total lines: 4 characters: 10 files: 2 failed: 0",
+        "left out: files with other names: 1 (--all counts them)",
     ]
     assert re.fullmatch(r"time: \d+\.\d{3} s", time_line)
 
@@ -86,10 +72,10 @@ def test_each_file_has_its_line_and_the_totals_and_the_time_follow() -> None:
 def test_the_output_is_the_same_for_any_number_of_workers() -> None:
     for number in range(40):
         make(f"d/{number}.txt", "é line\n" * (number * 1000 % 7000))
-    for name in ("d/17-large.txt", "d/3-large.txt"):  # enough for a pool
+    for name in ("d/17-large.txt", "d/3-large.txt"):  # enough for workers
         make(name, "")
         os.truncate(name, 150 * 1024 * 1024)
-    outputs = [without_time(allcores("count", "d", "-j", jobs).stdout) for jobs in ("1", "2", "3")]
+    outputs = [without_time(allcores("count", "d", "--binary", "-j", jobs).stdout) for jobs in ("1", "2", "3")]
     assert len(outputs[0]) == 43
     assert outputs[0] == outputs[1] == outputs[2]
 
@@ -150,7 +136,7 @@ def test_if_nothing_matches_it_says_what_was_looked_for_and_what_is_there() -> N
     assert done.stderr.splitlines() == [
         "allcores count: no file matches '*.txt' or '*.10w' below d",
         "  there are: 3 .py, 1 without an ending",
-        "  to count those, say --include '*.py'",
+        "  to count those, say --include '*.py'; --all takes any name",
     ]
     assert not os.path.exists("result.txt")
 
@@ -162,38 +148,69 @@ def test_if_there_is_nothing_or_only_hidden_things_it_says_so() -> None:
     assert "left out: hidden files: 1 (--hidden counts what is hidden)" in allcores("count", "d").stderr
 
 
-@pytest.fixture
-def terminal() -> Iterator[tuple[int, int]]:
-    """A terminal of 80 columns: the end that a person has, and the program's."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 25, 80, 0, 0))
-    yield ours, theirs
-    os.close(ours)
-    os.close(theirs)
+def read_screen(ours: int) -> str:
+    """All that has been written to the terminal; its lines end in CR LF there."""
+    fcntl.fcntl(ours, fcntl.F_SETFL, os.O_NONBLOCK)
+    data = b""
+    while True:
+        try:
+            data += os.read(ours, 1 << 16)
+        except BlockingIOError:
+            return data.decode().replace("\r\n", "\n")
 
 
-def test_a_progress_bar_is_drawn_on_a_terminal_only_and_not_into_the_output(
+def test_a_long_count_has_a_progress_bar_on_a_terminal_and_nothing_of_it_in_the_output(
     terminal: tuple[int, int],
 ) -> None:
+    ours, theirs = terminal
+    make("d/a.txt", "")
+    os.truncate("d/a.txt", 1 << 42)
+    with subprocess.Popen(
+        [*COMMAND, "count", "d", "--binary"], stdout=subprocess.PIPE, stderr=theirs, text=True
+    ) as process:
+        screen = ""
+
+        def bar_has_moved() -> bool:
+            nonlocal screen
+            screen += read_screen(ours)
+            return len(re.findall(r"counting: [\d.]+GB \[", screen)) > 1
+
+        until(bar_has_moved)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate()[0] == ""
+    assert process.returncode == 130
+    assert "0 files" in screen
+
+
+def test_a_short_count_has_no_progress_bar_and_no_count_has_one_elsewhere(terminal: tuple[int, int]) -> None:
     make("d/a.txt")
     ours, theirs = terminal
     done = allcores("count", "d", stderr=theirs)
-    assert "counting: 0 files" in os.read(ours, 10_000).decode()
+    assert read_screen(ours) == ""
     assert done.stdout.startswith("d/a.txt lines: 1 characters: 4\ntotal ")
+    make("d/large.txt", "")
+    os.truncate("d/large.txt", 200 << 20)
+    assert allcores("count", "d", "--binary", "-j1", "--encoding", "gb18030").stderr == ""
 
 
-def test_on_a_terminal_rows_failures_and_the_bar_share_the_screen(terminal: tuple[int, int]) -> None:
-    for number in range(50):
-        make(f"d/{number:02}.txt")
+def test_on_a_terminal_there_is_a_table(terminal: tuple[int, int]) -> None:
+    for number in range(3):
+        make(f"d/{number}.txt", "line\n" * 1000 * number)
     make("d/bad.txt", b"\xff")
+    make("d/binary.txt", b"\0")
     ours, theirs = terminal
     done = allcores("count", "d", stdout=theirs, stderr=theirs)
-    screen = os.read(ours, 100_000).decode()
     assert done.returncode == 1
-    lines = [line.rpartition("\r")[2] for line in screen.replace("\r\n", "\n").splitlines()]
-    shown = [line for line in lines if " lines: 1 " in line]
-    assert shown == [f"d/{number:02}.txt lines: 1 characters: 4" for number in range(50)]
-    assert "allcores count: d/bad.txt: not UTF-8: invalid start byte at byte 0" in lines
+    assert without_time(read_screen(ours)) == [
+        "allcores count: d/bad.txt: not UTF-8: invalid start byte at byte 0",
+        "allcores count: d/binary.txt: left out as binary: it has a NUL near its start",
+        "        lines       characters  path",
+        "            0                0  d/0.txt",
+        "        1,000            4,000  d/1.txt",
+        "        2,000            8,000  d/2.txt",
+        "        3,000           12,000  total of 3 files",
+        "not counted: 1 failed, 1 binary",
+    ]
 
 
 # -- usage -------------------------------------------------------------------------------------------------
@@ -205,18 +222,28 @@ def test_on_a_terminal_rows_failures_and_the_bar_share_the_screen(terminal: tupl
         ([], "required: COMMAND"),
         (["cuont"], "invalid choice: 'cuont'"),
         (["count"], "required: PATH"),
-        (["count", "d", "-j", "0"], "invalid number of workers value: '0'"),
-        (["count", "d", "-j", "two"], "invalid number of workers value: 'two'"),
-        (["count", "d", "--include", "src/*.py"], "'src/*.py' has a slash"),
+        (["count", "d", "-j", "0"], "invalid number value: '0'"),
+        (["count", "d", "-j", "two"], "invalid number value: 'two'"),
+        (["count", "d", "--include", ""], "an empty pattern matches nothing"),
+        (["count", "d", "--encoding", "utf-9"], "there is no encoding called 'utf-9'"),
+        (["count", "d", "--encoding", "rot13"], "'rot13' is not an encoding of text"),
+        (["count", "d", "--errors", "lenient"], "invalid choice: 'lenient'"),
+        (["count", "d", "-0"], "-0 is about the list that --files-from reads"),
+        (["count", "--files-from", "no such list"], "cannot read no such list: No such file or directory"),
+        (["count", "d", "--sort", "files"], "it needs --by-dir or --by-ext"),
+        (["count", "d", "--by-dir", "--by-ext"], "not allowed with"),
+        (["count", "d", "--format", "parquet"], "-o FILE.parquet"),
+        (["count", "d", "--bogus"], "unrecognized arguments: --bogus"),
         (
             ["count", "d", "-o", "no/such/folder.txt"],
             "cannot write no/such/folder.txt: No such file or directory",
         ),
         (["count", "d", "-o", "d"], "overwrite it"),
+        (["count", "d", "-o", "-"], "without -o, rows go to standard output"),
         (["count", "d", "-o", "/dev/null"], "cannot write /dev/null: not a regular file"),
         (
             ["count", "d", "-o", "result.json"],
-            "no .json is written; let the name end in .csv, .jsonl or .txt",
+            "no .json is written; let the name end in .csv, .jsonl, .parquet or .txt",
         ),
         (["count", "d/a.txt", "-o", "d/a.txt"], "d/a.txt is to be counted: the result would overwrite it"),
     ],
@@ -270,6 +297,7 @@ ODD_NAMES = [
     " lines: 7 characters: 7",
     " error: none.txt",
     "separator\u2028.txt",
+    "\ttab.txt",
     "total",
     "天地.txt",
     os.fsdecode(b"latin-\xe9.txt"),
@@ -283,19 +311,16 @@ def test_csv_has_a_row_for_each_file_whatever_its_name() -> None:
     done = allcores("count", "-o", "result.csv", "bad.txt", "--", *ODD_NAMES)
     assert done.returncode == 1
     with open("result.csv", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        *rows, total = csv.DictReader(file)
-    assert total == {"path": "total", "lines": "13", "characters": "52", "error": "1 failed"}
+        rows = list(csv.DictReader(file))
     paths = [row["path"] for row in rows]
     assert sorted(map(os.path.normpath, paths)) == sorted([*ODD_NAMES, "bad.txt"])
-    assert not any(path.startswith(("=", "+", "-", "@")) or path == "total" for path in paths)
+    assert not any(path.startswith(("=", "+", "-", "@", "\t", "\r")) for path in paths)
     assert all(os.path.exists(path) for path in paths)
-    assert {
-        "path": "bad.txt",
-        "lines": "",
-        "characters": "",
-        "error": "not UTF-8: invalid start byte at byte 0",
-    } in rows
-    assert {"path": "./=1+1.txt", "lines": "1", "characters": "4", "error": ""} in rows
+    counted = {"lines": "1", "characters": "4", "bytes": "5", "encoding": "utf-8", "note": "", "error": ""}
+    failed = dict.fromkeys(counted, "") | {"error": "not UTF-8: invalid start byte at byte 0"}
+    for row in rows:
+        assert row == {"path": row["path"], **(failed if row["path"] == "bad.txt" else counted)}
+    assert "./=1+1.txt" in paths
 
 
 def test_json_lines_has_a_row_for_each_file_whatever_its_name() -> None:
@@ -305,14 +330,13 @@ def test_json_lines_has_a_row_for_each_file_whatever_its_name() -> None:
     done = allcores("count", "-o", "result.jsonl", "bad.txt", "--", *ODD_NAMES)
     assert done.returncode == 1
     with open("result.jsonl", encoding="utf-8") as file:
-        *rows, total = map(json.loads, file)
-    assert total == {"total": {"files": 13, "failed": 1, "lines": 13, "characters": 52}}
+        rows = list(map(json.loads, file))
     assert [row["path"] for row in rows] == sorted([*ODD_NAMES, "bad.txt"], key=os.fsencode)
     for row in rows:
         if row["path"] == "bad.txt":
             assert row == {"path": "bad.txt", "error": "not UTF-8: invalid start byte at byte 0"}
         else:
-            assert row == {"path": row["path"], "lines": 1, "characters": 4}
+            assert row == {"path": row["path"], "lines": 1, "characters": 4, "bytes": 5, "encoding": "utf-8"}
 
 
 def test_text_has_a_line_for_each_file_whatever_its_name() -> None:
@@ -323,7 +347,7 @@ def test_text_has_a_line_for_each_file_whatever_its_name() -> None:
     assert done.returncode == 1
     with open("result.txt", encoding="utf-8") as file:
         *lines, total = file.read().split("\n")[:-1]
-    assert total == "total lines: 13 characters: 52 files: 13 failed: 1"
+    assert total == "total lines: 14 characters: 56 files: 14 failed: 1"
     assert not TEXT_ROW.fullmatch(total)
     paths = []
     for line in lines:
@@ -349,6 +373,23 @@ def test_the_result_and_earlier_ones_of_its_name_are_not_counted() -> None:
     assert sorted(os.listdir("d")) == ["a.txt", "result.txt"]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells where standard output goes")
+def test_the_file_that_the_shell_sends_the_output_to_is_not_counted() -> None:
+    make("d/a.txt")
+    for _ in range(2):
+        with open("d/result.txt", "w") as file:
+            assert allcores("count", "d", stdout=file.fileno()).returncode == 0
+        assert Path("d/result.txt").read_text().splitlines()[:2] == [
+            "d/a.txt lines: 1 characters: 4",
+            "total lines: 1 characters: 4 files: 1 failed: 0",
+        ]
+    with open("d/a.txt", "a") as file:
+        done = allcores("count", "d/a.txt", stdout=file.fileno())
+    assert done.returncode == 2
+    assert "is where standard output goes" in done.stderr
+    assert Path("d/a.txt").read_text() == "line\n"
+
+
 def test_a_new_result_has_the_permissions_that_the_umask_leaves_and_an_old_one_keeps_its_own() -> None:
     make("d/a.txt")
     allcores("count", "d", "-o", "result.csv", umask=0o027)
@@ -371,6 +412,26 @@ def test_a_result_that_does_not_fit_on_the_disk_leaves_the_old_one_alone() -> No
     assert done.stderr == "allcores count: cannot write result.csv: File too large\n"
     assert Path("result.csv").read_text() == "the old result\n"
     assert sorted(os.listdir()) == ["d", "result.csv"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.parametrize("files", [1, 3000])
+def test_output_that_does_not_fit_is_an_error_in_one_line(files: int) -> None:
+    for number in range(files):
+        make(f"d/{number}.txt")
+    with open("/dev/full", "w") as full:
+        done = allcores("count", "d", stdout=full.fileno())
+    assert done.returncode == 1
+    assert done.stderr == "allcores count: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_closed_standard_stream_does_not_end_the_count(stream: int) -> None:
+    make("d/a.txt")
+    make("d/bad.txt", b"\xff")
+    done = allcores("count", "d", "-o", "result.csv", preexec_fn=lambda: os.close(stream))
+    assert done.returncode == 1
+    assert Path("result.csv").read_text().splitlines()[1] == "d/a.txt,1,4,5,utf-8,,"
 
 
 @pytest.fixture(params=["without a name", "with a name"])
@@ -423,15 +484,15 @@ def test_a_result_file_that_cannot_get_its_name_leaves_nothing(here: Path, part_
 # -- ending early ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def long_count(here: Path) -> Iterator[subprocess.Popen[str]]:
+@pytest.fixture(params=["threads", "processes", "serial"])
+def long_count(here: Path, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
     """A count that takes long, into a result file, in a process group of its own as a shell would have it."""
     make("result.csv", "the old result\n")
     for name in ("d/a.txt", "d/b.txt"):
         make(name, "")
         os.truncate(name, 1 << 40)
     process = subprocess.Popen(
-        [*COMMAND, "count", "d", "-j2", "-o", "result.csv"],
+        [*COMMAND, "count", "d", "--binary", "-j2", "--engine", request.param, "-o", "result.csv"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -444,13 +505,6 @@ def long_count(here: Path) -> Iterator[subprocess.Popen[str]]:
         for pid in processes_in(here):
             os.kill(pid, signal.SIGKILL)
         process.communicate()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.02)
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -486,7 +540,7 @@ def test_a_count_that_is_stopped_ends_at_once_and_leaves_nothing_behind(
         os.killpg(long_count.pid, number)  # as a terminal does
     else:
         long_count.send_signal(number)
-    output, errors = long_count.communicate(timeout=10)
+    output, errors = long_count.communicate(timeout=30)
     assert (long_count.returncode, output, errors) == (code, "", message)
     until(lambda: not processes_in(here), seconds=5)
     assert Path("result.csv").read_text() == "the old result\n"

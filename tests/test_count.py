@@ -1,82 +1,85 @@
-"""The counting job as a library: its counts, its selection, its order."""
+"""The counting job as a library: real trees, a tree of all corners, files that change, many ways to do the work."""
 
 from __future__ import annotations
 
-import io
 import os
-import shutil
+import signal
 import sysconfig
+import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from allcores import Pool, WorkerDied
+from allcores import Pool
 from allcores.jobs.count import (
+    BinaryContent,
+    BinaryFile,
     FileCount,
     FileFailure,
     InvalidText,
+    Row,
     Selection,
     Totals,
+    count_batches,
     count_file,
     count_paths,
     count_selection,
+    job,
+    make_reading,
 )
-from allcores.jobs.count.kernel import count_blocks
+from allcores.jobs.count.crew import Crew, OnThreads
+from allcores.jobs.count.flow import Flow
+from allcores.jobs.count.progress import Progress
+from allcores.jobs.count.tasks import Task
+from allcores.jobs.count.walk import Run
+from count_corpus import Corpus
+from count_expectations import BROKEN_PIECES, counts_of_bytes, counts_of_file, files_below, first_fault
 
 SHARED_TEXT = Path(__file__).parents[2] / "shared" / "data" / "text"
-BOM = "\ufeff"
-
-
-# -- what is expected: Python's own text mode --------------------------------------------------------------
-
-
-def expected_of(lines: list[str]) -> tuple[int, int]:
-    """Lines and characters of what readlines() gave."""
-    byte_order_mark = bool(lines) and lines[0].startswith(BOM)
-    return len(lines), sum(len(line.removesuffix("\n")) for line in lines) - byte_order_mark
-
-
-def expected_by_readlines(path: str | Path) -> tuple[int, int] | None:
-    """What a plain serial loop has for one file; None where it cannot decode it."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return expected_of(file.readlines())
-    except UnicodeDecodeError:
-        return None
-
-
-def assert_agrees_with_readlines(rows: Iterable[FileCount | FileFailure], paths: list[str]) -> None:
-    """Each path has its row, in order, and each row says what readlines() says."""
-    counted = {row.path: None if isinstance(row, FileFailure) else row[1:] for row in rows}
-    assert list(counted) == sorted(paths, key=os.fsencode)
-    assert counted == {path: expected_by_readlines(path) for path in paths}
-
-
-def files_below(folder: str | Path, ending: str) -> list[str]:
-    return [
-        os.path.join(parent, name)
-        for parent, folders, names in os.walk(folder)
-        if not folders.sort()  # type: ignore[func-returns-value]
-        for name in names
-        if name.endswith(ending) and not os.path.islink(os.path.join(parent, name))
-    ]
+MIB = 1024 * 1024
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def two_processes() -> Iterator[Pool]:
     with Pool(2) as pool:
         yield pool
+
+
+@pytest.fixture(params=["processes", "threads", "serial"])
+def pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
+    """A pool of two, of each kind in turn."""
+    with Pool(2, engine=request.param) as pool:
+        yield pool
+
+
+def threads_of_counts() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("allcores-count-")]
+
+
+def make_sparse(path: Path, size: int) -> str:
+    """A file of NULs that takes no room on the disk."""
+    path.touch()
+    os.truncate(path, size)
+    return str(path)
 
 
 # -- real trees --------------------------------------------------------------------------------------------
 
 
-def test_the_standard_library_agrees_file_by_file_with_readlines(pool: Pool) -> None:
+def assert_agrees_with_readlines(rows: Iterable[Row], paths: list[str]) -> None:
+    """Each path has its row, in order, and each row says what readlines() says."""
+    counted = {row.path: row[1:3] if isinstance(row, FileCount) else None for row in rows}
+    assert list(counted) == sorted(paths, key=os.fsencode)
+    assert counted == {path: counts_of_file(path) for path in paths}
+
+
+def test_the_standard_library_agrees_file_by_file_with_readlines(two_processes: Pool) -> None:
     library = sysconfig.get_path("stdlib")
     folders = [
         os.path.join(library, name)
@@ -85,381 +88,377 @@ def test_the_standard_library_agrees_file_by_file_with_readlines(pool: Pool) -> 
     ]
     paths = [path for folder in folders for path in files_below(folder, ".py")]
     assert len(paths) > 100
-    assert_agrees_with_readlines(count_paths(folders, include=["*.py"], pool=pool), paths)
+    assert_agrees_with_readlines(count_paths(folders, include=["*.py"], hidden=True, pool=two_processes), paths)
 
 
 @pytest.mark.skipif(not SHARED_TEXT.is_dir(), reason="the Linux documentation is not beside the project")
 @pytest.mark.parametrize("ending", [".txt", ".rst"])
-def test_the_linux_documentation_agrees_file_by_file_with_readlines(pool: Pool, ending: str) -> None:
-    rows = count_paths([SHARED_TEXT], include=[f"*{ending}"], pool=pool)
-    assert_agrees_with_readlines(rows, files_below(SHARED_TEXT, ending))
+def test_the_linux_documentation_agrees_file_by_file_with_readlines(ending: str) -> None:
+    assert_agrees_with_readlines(count_paths([SHARED_TEXT], include=[f"*{ending}"]), files_below(SHARED_TEXT, ending))
 
 
-def test_a_made_up_tree_of_every_kind_of_text_agrees_with_readlines(tmp_path: Path, pool: Pool) -> None:
-    texts = [
-        b"",
-        b"no end",
-        b"\n",
-        b"\r",
-        b"\r\n",
-        b"unix\nlines\n",
-        b"old\rmac\r",
-        b"dos\r\nlines\r\n",
-        b"mixed\n\r\n\r\r\nends",
-        "天地玄黄\n宇宙洪荒\n".encode() * 9000,
-        ("naïve " * 40 + "\r\n").encode() * 2000,
-        b"plain ascii, and a lot of it\n" * 20_000,
-        "form\ffeed, next\x85line, separators\x1c\x1d\x1e\u2028\u2029 end no line".encode(),
-        "\ufeffmarked\n".encode(),
-        "\ufeff".encode(),
-        "🙂".encode() * 100_000,
-        b"\xff\xfe not utf-8",
-        b"cut short \xe5\xa4",
-        b"nul \0 byte\n",
-    ]
-    for number in range(400):
-        folder = tmp_path / f"folder {number % 7}" / f"{number % 3}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number}.txt").write_bytes(texts[number % len(texts)])
-    assert_agrees_with_readlines(count_paths([tmp_path], pool=pool), files_below(tmp_path, ".txt"))
+# -- a tree of all corners ---------------------------------------------------------------------------------
 
 
-# -- the kernel --------------------------------------------------------------------------------------------
-
-PIECES = [b"\r", b"\n", b"\r\n", b"a", b"word", b"\0", b"\x0c", b"\x1c", b"\x1e"]
-PIECES += [text.encode() for text in ("é", "天", "🙂", "\x85", "\u2028", "\u2029", BOM)]
-BROKEN_PIECES = [b"\x80", b"\xc3", b"\xe5\xa4", b"\xf0\x9f\x99", b"\xff", b"\xed\xa0\x80", b"\xc0\xaf"]
-
-
-def in_gulps(data: bytes, gulps: Iterator[int]) -> Callable[[memoryview], int]:
-    """A reader that gives at most as much at a time as the next gulp says."""
-    stream = io.BytesIO(data)
-    return lambda view: stream.readinto(view[: next(gulps, len(view))])
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    corpus = Corpus(tmp_path_factory.mktemp("corpus"))
+    corpus.build()
+    return corpus
 
 
-def strict_verdict(data: bytes) -> tuple[int, str] | None:
-    """Where and why a strict decoder refuses the bytes; None if it does not."""
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        return error.start, error.reason
-    return None
+def summary(row: Row) -> Any:
+    """A row as the corpus has it."""
+    if isinstance(row, FileCount):
+        return row.lines, row.characters
+    return "binary" if isinstance(row, BinaryFile) else "invalid"
 
 
-def assert_counts_like_text_mode(data: bytes, block_size: int, gulps: Iterator[int]) -> None:
-    read_into, buffer = in_gulps(data, gulps), bytearray(block_size)
-    if verdict := strict_verdict(data):
-        with pytest.raises(InvalidText) as caught:
-            count_blocks(read_into, buffer)
-        assert (caught.value.offset, caught.value.reason) == verdict
-    else:
-        lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8").readlines()
-        assert count_blocks(read_into, buffer) == expected_of(lines)
+def test_every_corner_is_counted_or_named_as_it_should_be(corpus: Corpus, pool: Pool) -> None:
+    selection = Selection([corpus.root])
+    rows = list(count_selection(selection, pool=pool))
+    assert {row.path: summary(row) for row in rows} == corpus.expected
+    assert [row.path for row in rows] == sorted(corpus.expected, key=os.fsencode)
+    for row in rows:
+        if isinstance(row, FileCount):
+            assert (row.bytes, row.encoding, row.note) == (os.stat(row.path).st_size, "utf-8", None)
+    left_out = {"links to files": 3, "links to folders": 2, "FIFOs, sockets and devices": 2}
+    assert selection.tally.left_out == left_out
+    assert sum(left_out.values()) == len(corpus.objects)
 
 
-@given(
-    pieces=st.lists(st.sampled_from(PIECES), max_size=40),
-    block_size=st.integers(4, 12),
-    gulps=st.lists(st.integers(1, 12)),
-)
-def test_text_counts_like_text_mode_wherever_it_is_cut(pieces: list[bytes], block_size: int, gulps: list[int]) -> None:
-    assert_counts_like_text_mode(b"".join(pieces), block_size, iter(gulps))
+def test_without_a_pool_the_rows_are_the_same(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = list(count_paths([corpus.root], processes=1))
+    assert {row.path: summary(row) for row in rows} == corpus.expected
+    monkeypatch.setattr(job, "_SECONDS_ALONE", {"threads": 0, "processes": 0})
+    for engine in ("processes", "threads", "serial"):
+        assert list(count_paths([corpus.root], processes=2, engine=engine)) == rows
+    assert not threads_of_counts()
 
 
-@given(
-    pieces=st.lists(st.sampled_from(PIECES + BROKEN_PIECES) | st.binary(max_size=3), max_size=30),
-    block_size=st.integers(4, 12),
-    gulps=st.lists(st.integers(1, 12)),
-)
-def test_any_bytes_are_judged_like_a_strict_decoder_judges_them(
-    pieces: list[bytes], block_size: int, gulps: list[int]
-) -> None:
-    assert_counts_like_text_mode(b"".join(pieces), block_size, iter(gulps))
+def test_what_is_wrong_with_a_file_is_said_as_the_decoder_says_it(corpus: Corpus) -> None:
+    failures = [row for row in count_paths([corpus.root / "invalid"]) if isinstance(row, FileFailure)]
+    assert len(failures) == 4 * len(BROKEN_PIECES)
+    for failure in failures:
+        fault = first_fault(Path(failure.path).read_bytes())
+        assert fault is not None
+        assert failure.reason == f"not UTF-8: {fault[1]} at byte {fault[0]}"
 
 
-def test_every_cut_through_a_text_of_all_kinds_gives_the_same_counts() -> None:
-    data = b"".join(PIECES) * 2
-    for block_size in range(4, len(data) + 2):
-        for first in range(1, block_size + 1):
-            assert_counts_like_text_mode(data, block_size, iter([first]))
+def test_binary_files_are_counted_as_text_if_asked_for(corpus: Corpus) -> None:
+    rows = list(count_paths([corpus.root / "binaries"], binary=True))
+    assert {row.path: None if isinstance(row, FileFailure) else row[1:3] for row in rows} == {
+        str(path): counts_of_bytes(path.read_bytes()) for path in (corpus.root / "binaries").iterdir()
+    }
 
 
-@pytest.mark.parametrize(
-    "bad",
-    [
-        pytest.param(b"\x80", id="a continuation byte alone"),
-        pytest.param(b"\xe5\xa4", id="a character cut short by the end"),
-        pytest.param(b"\xe5\xa4a", id="a character cut short by another"),
-        pytest.param(b"\xc0\xaf", id="an overlong form"),
-        pytest.param(b"\xe0\x80\xaf", id="a longer overlong form"),
-        pytest.param(b"\xed\xa0\x80", id="a surrogate"),
-        pytest.param(b"\xf4\x90\x80\x80", id="beyond the last code point"),
-        pytest.param(b"\xf8\x88\x80\x80\x80", id="a five-byte form"),
-        pytest.param(b"\xff\xfea\0", id="UTF-16"),
-    ],
-)
-def test_invalid_utf8_is_refused_where_a_strict_decoder_refuses_it(tmp_path: Path, bad: bytes) -> None:
-    path = tmp_path / "bad.txt"
-    path.write_bytes(b"a good line\n" * 30_000 + bad)
-    with pytest.raises(UnicodeDecodeError) as expected:
-        path.read_text(encoding="utf-8")
-    with pytest.raises(InvalidText) as caught:
-        count_file(path)
-    assert str(caught.value) == f"not UTF-8: {expected.value.reason} at byte {expected.value.start}"
+@pytest.mark.parametrize("errors", ["replace", "ignore"])
+def test_wrong_bytes_are_replaced_or_ignored_like_the_decoder_does_it(corpus: Corpus, errors: str) -> None:
+    rows = list(count_paths([corpus.root / "invalid"], errors=errors))
+    assert len(rows) == 4 * len(BROKEN_PIECES)
+    for row in rows:
+        assert isinstance(row, FileCount)
+        assert row[1:3] == counts_of_bytes(Path(row.path).read_bytes(), errors=errors), row.path
 
 
-def test_a_large_file_is_counted_in_little_memory(tmp_path: Path) -> None:
-    path = tmp_path / "large.txt"
-    with path.open("wb") as file:
-        file.truncate(64 * 1024 * 1024)
-    tracemalloc.start()
-    try:
-        assert count_file(path) == FileCount(str(path), 1, 64 * 1024 * 1024)
-        assert tracemalloc.get_traced_memory()[1] < 1024 * 1024
-    finally:
-        tracemalloc.stop()
+def test_one_file_is_counted_like_many(corpus: Corpus) -> None:
+    for path, expected in corpus.expected.items():
+        if expected == "binary":
+            with pytest.raises(BinaryContent):
+                count_file(path)
+        elif expected == "invalid":
+            with pytest.raises(InvalidText):
+                count_file(path)
+        else:
+            assert count_file(path)[1:3] == expected
 
 
-def test_the_stated_size_is_not_believed() -> None:
-    path = "/proc/self/status"
-    if not os.path.exists(path):
-        pytest.skip("no /proc here")
-    assert os.stat(path).st_size == 0
-    assert count_file(path).lines > 10
-
-
-# -- one file ----------------------------------------------------------------------------------------------
-
-
-def test_what_is_not_a_regular_file_is_never_opened(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo.txt")
+def test_what_is_not_a_regular_file_is_never_opened(corpus: Corpus, tmp_path: Path) -> None:
     for path, kind in (
-        (tmp_path / "fifo.txt", "FIFO"),
+        (corpus.root / "objects/fifo.txt", "FIFO"),
         (tmp_path, "folder"),
         ("/dev/null", "character device"),
     ):
         with pytest.raises(OSError, match=f"a {kind}, not a regular file"):
             count_file(path)
+    named = [corpus.root / "objects/fifo.txt", corpus.root / "objects/socket.txt", "/dev/zero"]
+    assert [row.reason for row in count_paths(named) if isinstance(row, FileFailure)] == [
+        "a character device, not a regular file",
+        "a FIFO, not a regular file",
+        "a socket, not a regular file",
+    ]
+
+
+# -- huge files --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["天地\r\n玄黄，", "plain text with words\r\n", "🙂\r", "é\n"], ids=ascii)
+def test_a_huge_file_counted_in_slices_has_the_counts_of_its_pieces(tmp_path: Path, pool: Pool, text: str) -> None:
+    """Text of an odd length again and again: cuts fall on every byte of it, in slices of 16 MiB."""
+    path = tmp_path / "huge.txt"
+    unit = text.encode() * 10_000 + b"x"
+    times = 70 * MIB // len(unit)
+    with path.open("wb") as file:
+        for _ in range(times):
+            file.write(unit)
+    counts = counts_of_bytes(unit + b"\n")
+    assert counts is not None
+    # Each unit ends in an open line, which the next one goes on with.
+    lines = times * (counts[0] - 1) + 1
+    (row,) = count_paths([path], pool=pool)
+    assert row == FileCount(str(path), lines, times * counts[1], times * len(unit))
+
+
+def test_a_fault_in_a_huge_file_is_found_where_it_is(tmp_path: Path, two_processes: Pool) -> None:
+    path = tmp_path / "huge.txt"
+    with path.open("wb") as file:
+        for _ in range(70):
+            file.write("天".encode() * (MIB // 3) + b"\n")
+        file.seek(40 * MIB + 7)
+        file.write(b"\xff")
+    fault = first_fault(path.read_bytes())
+    assert fault is not None
+    for pool in (two_processes, None):
+        (row,) = count_paths([path], pool=pool)
+        assert row == FileFailure(str(path), f"not UTF-8: {fault[1]} at byte {fault[0]}")
+
+
+def test_a_huge_file_with_a_nul_at_its_start_is_binary(tmp_path: Path) -> None:
+    path = make_sparse(tmp_path / "huge.txt", 100 * MIB)
+    assert list(count_paths([path])) == [BinaryFile(path, "binary: it has a NUL near its start")]
+    assert list(count_paths([path], binary=True)) == [FileCount(path, 1, 100 * MIB, 100 * MIB)]
+
+
+def test_a_large_file_is_counted_in_little_memory(tmp_path: Path) -> None:
+    path = make_sparse(tmp_path / "large.txt", 64 * MIB)
+    tracemalloc.start()
+    try:
+        assert count_file(path, binary=True) == FileCount(path, 1, 64 * MIB, 64 * MIB)
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+
+
+# -- files that change -------------------------------------------------------------------------------------
 
 
 def test_a_file_that_turns_into_a_fifo_or_vanishes_after_it_was_found_is_a_failure(tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt", "c.txt"):
         (tmp_path / name).write_text("line\n")
-    found = list(Selection([tmp_path]))
-    (tmp_path / "a.txt").unlink()
-    (tmp_path / "b.txt").unlink()
-    os.mkfifo(tmp_path / "b.txt")
-    assert list(count_selection(found)) == [
+    rows = count_selection(SelectionThatIsInterrupted(tmp_path, "a.txt", "b.txt"))
+    assert list(rows) == [
         FileFailure(str(tmp_path / "a.txt"), "no such file or directory"),
         FileFailure(str(tmp_path / "b.txt"), "a FIFO, not a regular file"),
-        FileCount(str(tmp_path / "c.txt"), 1, 4),
+        FileCount(str(tmp_path / "c.txt"), 1, 4, 5),
     ]
 
 
-# -- selection ---------------------------------------------------------------------------------------------
+class SelectionThatIsInterrupted(Selection):
+    """Once files are found, one of them is removed and another becomes a FIFO."""
+
+    def __init__(self, folder: Path, vanishes: str, turns: str) -> None:
+        super().__init__([folder])
+        self.vanishes, self.turns = folder / vanishes, folder / turns
+
+    def runs(self) -> Iterator[Any]:
+        found = list(super().runs())
+        self.vanishes.unlink()
+        self.turns.unlink()
+        os.mkfifo(self.turns)
+        return iter(found)
 
 
-def selected(*paths: str | Path, **options: Any) -> list[str]:
-    return [item.path for item in Selection(paths, **options)]
-
-
-def make(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("line\n")
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for the test's files, also the current one: paths stay short."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_text_files_are_taken_below_folders_and_any_file_that_is_named(here: Path) -> None:
-    make(here, "d/a.txt", "d/e/b.10w", "d/e/c.py", "d/TXT", "named.py")
-    assert selected("d", "named.py") == ["d/a.txt", "d/e/b.10w", "named.py"]
-
-
-def test_patterns_replace_the_default_ones_and_match_names(here: Path) -> None:
-    make(here, "d/a.txt", "d/b.md", "d/md/c.rst", "d/md/readme")
-    assert selected("d", include=["*.md", "read*"]) == ["d/b.md", "d/md/readme"]
-    assert selected("d", include=[]) == []
-
-
-def test_paths_come_in_the_order_of_their_bytes(here: Path) -> None:
-    make(here, "d/a/z.txt", "d/a.txt", "d/a-b/c.txt", "d/a0.txt", "d/é.txt", "d/b/1.txt", "d-e/x.txt")
-    names = selected("d", "d-e")
-    assert names == sorted(names, key=os.fsencode)
-    assert len(names) == 7
-
-
-def test_hidden_names_are_left_out_and_tallied_unless_asked_for_or_named(here: Path) -> None:
-    make(here, "d/.a.txt", "d/.git/b.txt", "d/.irrelevant", "d/c.txt")
-    selection = Selection(["d"])
-    assert [item.path for item in selection] == ["d/c.txt"]
-    assert selection.left_out == {"hidden files": 1, "hidden folders": 1}
-    assert selected("d", hidden=True) == ["d/.a.txt", "d/.git/b.txt", "d/c.txt"]
-    assert selected("d/.git", "d/.a.txt") == ["d/.a.txt", "d/.git/b.txt"]
-
-
-def test_links_below_a_folder_are_not_followed_but_tallied_so_that_loops_end(here: Path) -> None:
-    make(here, "d/a.txt", "elsewhere/b.txt")
-    os.symlink("..", here / "d/loop")
-    os.symlink("../elsewhere", here / "d/away.txt")
-    os.symlink("a.txt", here / "d/same.txt")
-    os.symlink("nowhere", here / "d/dangling.txt")
-    selection = Selection(["d"])
-    assert [item.path for item in selection] == ["d/a.txt"]
-    assert selection.left_out == {"links to folders": 2, "links to files": 2}
-
-
-def test_links_that_are_named_are_followed(here: Path) -> None:
-    make(here, "real/a.txt")
-    os.symlink("real", here / "folder")
-    os.symlink("real/a.txt", here / "file")
-    assert selected("folder") == ["folder/a.txt"]
-    assert list(count_paths(["file"])) == [FileCount("file", 1, 4)]
-
-
-def test_what_is_named_twice_or_also_reached_is_taken_once(here: Path) -> None:
-    make(here, "d/a.txt", "d/e/b.txt", "d/e/c.py")
-    assert selected("d", "d", here / "d") == ["d/a.txt", "d/e/b.txt"]
-    assert selected("d/e/b.txt", "d", "d/e", "./d/e/b.txt", "d/e/c.py") == [
-        "d/a.txt",
-        "d/e/b.txt",
-        "d/e/c.py",
+@pytest.mark.parametrize("engine", ["processes", "threads", "serial"])
+@pytest.mark.parametrize("size", [5 * MIB, 400 * MIB], ids=["shrinks", "grows"])
+def test_a_huge_file_that_changes_while_it_is_counted_is_counted_as_it_is_then(
+    tmp_path: Path, engine: str, size: int
+) -> None:
+    path = make_sparse(tmp_path / "huge.txt", 300 * MIB)
+    batches = count_batches(Selection([path]), make_reading(binary=True), engine=engine, processes=2)
+    rows: list[Row] = []
+    for number, batch in enumerate(batches):
+        rows += batch
+        if number == 2:
+            os.truncate(path, size)
+    assert rows == [
+        FileCount(
+            path,
+            1,
+            size,
+            size,
+            note=f"it changed while it was read: {300 * MIB} bytes when it was opened, {size} read",
+        )
     ]
 
 
-def test_two_names_of_one_file_are_two_files(here: Path) -> None:
-    make(here, "d/a.txt")
-    os.link("d/a.txt", "d/b.txt")
-    assert selected("d", "d/a.txt") == ["d/a.txt", "d/b.txt"]
+def test_a_huge_file_that_is_replaced_while_it_is_counted_is_a_failure(tmp_path: Path) -> None:
+    path = make_sparse(tmp_path / "huge.txt", 300 * MIB)
+    other = make_sparse(tmp_path / "other", 300 * MIB)
+    batches = count_batches(Selection([path]), make_reading(binary=True), engine="serial")
+    rows: list[Row] = []
+    for number, batch in enumerate(batches):
+        rows += batch
+        if number == 3:
+            os.replace(other, path)
+    assert rows == [FileFailure(path, "it was replaced by another file while it was read")]
 
 
-def test_special_files_are_left_out_below_a_folder_and_a_failure_when_named(here: Path) -> None:
-    make(here, "d/a.txt")
-    os.mkfifo("d/fifo.txt")
-    selection = Selection(["d"])
-    assert [item.path for item in selection] == ["d/a.txt"]
-    assert selection.left_out == {"FIFOs, sockets and devices": 1}
-    assert list(count_paths(["d/fifo.txt"])) == [FileFailure("d/fifo.txt", "a FIFO, not a regular file")]
-
-
-def test_a_folder_named_like_a_text_file_is_looked_through(here: Path) -> None:
-    make(here, "d/folder.txt/a.txt")
-    assert selected("d") == ["d/folder.txt/a.txt"]
-
-
-def test_a_path_that_is_not_there_is_a_failure_and_the_rest_is_counted(here: Path) -> None:
-    make(here, "a.txt")
-    assert list(count_paths(["nowhere", "a.txt"])) == [
-        FileCount("a.txt", 1, 4),
-        FileFailure("nowhere", "no such file or directory"),
-    ]
-
-
-def test_a_folder_that_cannot_be_listed_is_a_failure_and_the_rest_is_counted(here: Path) -> None:
-    make(here, "d/a.txt", "d/b/c.txt", "d/z.txt")
-    items = iter(Selection(["d"]))
-    first = next(items)
-    shutil.rmtree("d/b")
-    assert [first.path, *items] == [
-        "d/a.txt",
-        FileFailure("d/b", "the folder cannot be listed: no such file or directory"),
-        ("d/z.txt", 5),
-    ]
-
-
-def test_excluded_files_are_passed_over_under_any_name_of_their_folder(here: Path) -> None:
-    make(here, "d/a.txt", "d/result.txt")
-    os.symlink("d", here / "link")
-    assert selected("d", exclude=["link/result.txt"]) == ["d/a.txt"]
-
-
-def test_what_no_pattern_matched_is_tallied_by_ending(here: Path) -> None:
-    make(here, "d/a.py", "d/e/b.py", "d/c.md", "d/README")
-    selection = Selection(["d"])
-    assert list(selection) == []
-    assert selection.unmatched_endings == {".py": 2, ".md": 1, "": 1}
-    assert selection.folders == 2
-
-
-# -- the job -----------------------------------------------------------------------------------------------
-
-
-def test_rows_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
-    for number in range(40):
-        (tmp_path / f"{number}.txt").write_text("é line\n" * (number * 20_000 % 300_000))
-    rows = list(count_paths([tmp_path], processes=1))
-    assert [row.path for row in rows] == sorted(row.path for row in rows)
-    for processes in (2, 3):
-        with Pool(processes) as pool:
-            assert list(count_paths([tmp_path], pool=pool)) == rows
-
-
-def test_work_that_is_worth_it_gets_a_pool_of_its_own(tmp_path: Path) -> None:
-    size = 100 * 1024 * 1024
-    for name in "abc":
-        (tmp_path / f"{name}.txt").touch()
-        os.truncate(tmp_path / f"{name}.txt", size)
-    rows = list(count_paths([tmp_path], processes=2))
-    assert rows == [FileCount(str(tmp_path / f"{name}.txt"), 1, size) for name in "abc"]
+# -- the work ----------------------------------------------------------------------------------------------
 
 
 def test_rows_come_before_the_selection_has_ended(tmp_path: Path, pool: Pool) -> None:
-    make(tmp_path, "a.txt")
+    (tmp_path / "a.txt").write_text("line\n")
+
+    class Endless(Selection):
+        def runs(self) -> Iterator[Any]:
+            (run,) = super().runs()
+            while True:
+                yield run
+
+    rows = count_selection(Endless([tmp_path]), pool=pool)
+    assert [next(rows) for _ in range(2000)] == [FileCount(str(tmp_path / "a.txt"), 1, 4, 5)] * 2000
+    rows.close()
+
+
+@pytest.mark.parametrize("engine", ["threads", "processes", "serial"])
+def test_workers_of_the_kind_asked_for_are_recruited_for_work_that_takes_long(tmp_path: Path, engine: str) -> None:
+    path = make_sparse(tmp_path / "huge.txt", 1 << 42)
+    batches = count_batches(Selection([path]), make_reading(binary=True), engine=engine, processes=2)
+    started = time.monotonic()
+    templates = {child.pid for child in psutil.Process().children(recursive=True)}  # of earlier tests
+    seen = set()
+    while next(batches) == [] and time.monotonic() < started + (0.3 if engine == "serial" else 20):
+        if threads_of_counts():
+            seen.add("threads")
+        if {child.pid for child in psutil.Process().children(recursive=True)} - templates:
+            seen.add("processes")
+        if engine in seen:
+            break
+    batches.close()
+    assert seen == ({engine} if engine != "serial" else set())
+
+
+def test_a_pool_can_be_used_again_after_a_count_was_given_up(tmp_path: Path, pool: Pool) -> None:
+    paths = [make_sparse(tmp_path / f"{number}.txt", 33 * MIB) for number in range(6)]
+    rows = count_paths(paths, binary=True, pool=pool)
+    assert next(rows).path == min(paths)
+    rows.close()
+    assert len(list(count_paths(paths[:2], binary=True, pool=pool))) == 2
+
+
+def test_a_file_that_takes_long_holds_back_a_bounded_number_of_others(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("line\n")
+    drawn = 0
 
     def endless() -> Iterator[Any]:
-        (found,) = Selection([tmp_path])
+        nonlocal drawn
         while True:
-            yield found
+            drawn += 1
+            yield [Run(str(tmp_path), ["a.txt"])]
 
-    rows = count_selection(endless(), pool=pool)
-    assert [next(rows) for _ in range(2000)] == [FileCount(str(tmp_path / "a.txt"), 1, 4)] * 2000
-
-
-def test_fewer_than_one_worker_is_refused() -> None:
-    with pytest.raises(ValueError, match="processes must be at least 1, not 0"):
-        count_paths(["."], processes=0)
-
-
-class PoolThatLosesATask:
-    """Runs tasks where it stands, last drawn first, and reports one as lost with its worker."""
-
-    def __init__(self, lost: int) -> None:
-        self.lost = lost
-
-    def imap_unordered(self, function: Any, tasks: Iterable[Any], chunksize: int) -> Iterator[Any]:
-        self.function, self.tasks = function, list(tasks)
-        return self
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        if not self.tasks:
-            raise StopIteration
-        task = self.tasks.pop()
-        if task[0] == self.lost:
-            raise WorkerDied("worker 123 was killed by SIGKILL\nand more lines", exitcode=-9)
-        return self.function(task)
+    flow = Flow(endless(), make_reading(), Progress())
+    slow = flow.next_task()
+    assert slow is not None
+    while task := flow.next_task():
+        flow.follow(task.finish(task.function(*task.arguments)))
+    assert 100 < drawn < 1000
+    assert list(flow.rows()) == []
+    flow.follow(slow.finish(slow.function(*slow.arguments)))
+    assert len(list(flow.rows())) == drawn
+    assert flow.next_task()
 
 
-def test_a_worker_that_dies_costs_the_files_of_its_bundle_and_says_so(tmp_path: Path) -> None:
-    for number in range(600):
-        (tmp_path / f"{number:03}.txt").write_text("line\n")
-    lossy: Any = PoolThatLosesATask(1)
-    rows = list(count_paths([tmp_path], pool=lossy))
-    assert [Path(row.path).name for row in rows] == [f"{number:03}.txt" for number in range(600)]
-    failed = [row for row in rows if isinstance(row, FileFailure)]
-    assert rows[256:512] == failed
-    assert {row.reason for row in failed} == {"not counted: worker 123 was killed by SIGKILL"}
+def test_workers_that_are_killed_cost_the_file_they_count_and_the_rest_is_counted(tmp_path: Path) -> None:
+    huge = make_sparse(tmp_path / "huge.txt", 1 << 42)
+    for name in ("a", "z"):
+        (tmp_path / f"{name}.txt").write_text("line\n")
+    rows: list[Row] = []
+    with Pool(2) as pool:
+        for number, batch in enumerate(count_batches(Selection([tmp_path]), make_reading(binary=True), pool=pool)):
+            rows += batch
+            if number % 20 == 19:  # one that waited for work when it was killed has cost nothing: again
+                for worker in pool.stats().workers:
+                    if worker.alive and worker.pid:
+                        with suppress(ProcessLookupError):
+                            os.kill(worker.pid, signal.SIGKILL)
+    assert [row.path for row in rows] == [str(tmp_path / "a.txt"), huge, str(tmp_path / "z.txt")]
+    assert [type(row) for row in rows] == [FileCount, FileFailure, FileCount]
+    assert isinstance(rows[1], FileFailure)
+    assert rows[1].reason.startswith("not counted: the worker (pid ")
+
+
+def do(crew: Crew, functions: list[Callable[[], Any]]) -> list[Any]:
+    """Have them called; gives each one's result, or the reason for which there is none."""
+    ends: list[Any] = []
+
+    def note(end: Any) -> tuple[Task, ...]:
+        ends.append(end)
+        return ()
+
+    for function in functions:
+        crew.submit(Task(function, (), note, note))
+    while not crew.is_idle():
+        assert list(crew.collect()) == []
+    return ends
+
+
+def test_a_thread_without_memory_costs_its_task_and_any_other_error_is_the_callers() -> None:
+    crew = OnThreads(1)
+    assert do(crew, [lambda: 1, lambda: bytes(1 << 62), lambda: 2]) == [1, "not counted: MemoryError", 2]
+    with pytest.raises(ZeroDivisionError):
+        do(crew, [lambda: 1 // 0])
+    assert do(crew, [lambda: 3]) == [3]
+    crew.dismiss(done=True)
+    assert not threads_of_counts()
+
+
+def test_threads_that_are_given_up_end_after_the_task_at_hand() -> None:
+    crew = OnThreads(1)
+    began, may_end, done = threading.Event(), threading.Event(), []
+
+    def wait() -> None:
+        began.set()
+        may_end.wait(20)
+
+    for function in (wait, lambda: done.append(1)):
+        crew.submit(Task(function, (), lambda _: (), lambda _: ()))
+    assert began.wait(20)
+    (thread,) = threads_of_counts()
+    crew.dismiss(done=False)
+    may_end.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert done == []
+
+
+def test_progress_tells_files_and_bytes(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"{number}.txt").write_text("line\n")
+    make_sparse(tmp_path / "huge.txt", 100 * MIB)
+    progress = Progress()
+    seen = [progress.bytes for _ in count_batches(Selection([tmp_path]), make_reading(binary=True), progress=progress)]
+    assert (progress.files, progress.bytes) == (11, 50 + 100 * MIB)
+    assert sorted(seen) == seen
+    assert len(set(seen)) > 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"processes": 0}, ValueError, "processes must be at least 1, not 0"),
+        ({"engine": "magic"}, ValueError, "engine must be one of threads, processes, serial, not 'magic'"),
+        ({"errors": "lenient"}, ValueError, "errors must be one of strict, replace, ignore, not 'lenient'"),
+        ({"encoding": "utf-9"}, LookupError, "there is no encoding called 'utf-9'"),
+        ({"encoding": "base64"}, LookupError, "'base64' is not an encoding of text"),
+    ],
+)
+def test_arguments_out_of_their_range_are_refused(options: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        count_paths(["."], **options)
 
 
 def test_totals_add_up_rows_and_keep_failures_apart() -> None:
     totals = Totals()
-    for row in (FileCount("a", 2, 30), FileCount("b", 1, 4), FileFailure("c", "no")):
+    for row in (FileCount("a", 2, 30, 33), FileCount("b", 1, 4, 5), FileFailure("c", "no"), BinaryFile("d", "no")):
         totals.add(row)
-    assert repr(totals) == "Totals(files=2, failed=1, lines=3, characters=34)"
+    assert repr(totals) == "Totals(files=2, failed=1, binary=1, lines=3, characters=34, bytes=38)"

@@ -91,6 +91,26 @@ def test_without_a_folder_the_standard_library_is_counted(run):
     assert total.startswith(f"{len(files)} files, ")
 
 
+def test_texts_counted_the_old_way_are_counted_as_the_command_counts_them(run, tmp_path):
+    folder = tmp_path / "texts"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.txt").write_bytes(b"one\ntwo\r\nthree")
+    (folder / "deep" / "b.10w").write_bytes("größer\r\n\r\n".encode() * 1000)
+    (folder / "c.md").write_bytes(b"of another kind")
+    result = tmp_path / "result.txt"
+    assert run("count_pool.py", folder, result) == [f"2 files, 2003 lines, 6011 characters: {result}"]
+    *lines, last = result.read_text(encoding="utf-8").splitlines()
+    assert lines == [
+        f"{folder}/a.txt lines: 3 characters: 11",
+        f"{folder}/deep/b.10w lines: 2000 characters: 6000",
+        "total lines: 2003 characters: 6011",
+    ]
+    assert last.startswith("time: ")
+    command = [sys.executable, "-m", "allcores", "count", str(folder)]
+    counted = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=50, check=True).stdout
+    assert counted.splitlines()[:2] == lines[:2]
+
+
 def test_counters_lose_no_step_when_they_are_guarded():
     without, with_lock = lines_of(EXAMPLES / "guarded_counters.py", [2000])
     assert re.fullmatch(r"Without a lock: \d+ of 8000 steps are lost", without)

@@ -172,3 +172,18 @@ def test_objects_made_by_a_context_work_in_a_pool_of_that_context(method: str) -
     assert value.value == 4
     assert [queue.get() for _ in range(4)] == ["used"] * 4
     queue.close()
+
+
+def make_pipe() -> Any:
+    reading, writing = allcores.Pipe()
+    writing.send("written by the task")
+    return [reading]
+
+
+def test_the_end_of_a_pipe_that_a_task_has_made_arrives() -> None:
+    with Pool(1) as pool:
+        (reading,) = pool.apply(make_pipe)
+        assert reading.poll(10)
+        assert reading.recv() == "written by the task"
+        reading.close()
+    pool.join()

@@ -45,7 +45,9 @@ def test_a_handle_arrives_as_the_object_wherever_it_stands(processes: Pool, arra
     assert processes.apply(lambda deep: int(deep["a"][0].sum()), ({"a": [handle]},)) == total
 
 
-@pytest.mark.parametrize("value", [5, "text", None, {"a": [1, 2]}, lambda n: n + 1], ids=repr)
+@pytest.mark.parametrize(
+    "value", [5, "text", None, {"a": [1, 2]}, lambda n: n + 1], ids=["number", "text", "None", "dict", "function"]
+)
 def test_anything_can_be_shared(processes: Pool, value: Any) -> None:
     handle = processes.share(value)
     if callable(value):

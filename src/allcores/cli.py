@@ -15,9 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
-from typing import Any, NoReturn
 
 from allcores import __version__
+
+from .jobs.standard_output import StandardOutputError, give_up_output, open_what_is_closed, writing_output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 __all__ = ["main"]
 
@@ -36,39 +41,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     command = given[0] if given else ""
+    open_what_is_closed()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name must not end a program in ASCII
     try:
         with _ending_orderly():
-            options = _parser(command).parse_args(given)
+            options = _parse(command, given)
             code: int = options.run(options)
-            sys.stdout.flush()
+            with writing_output():
+                sys.stdout.flush()
             return code
     except KeyboardInterrupt:
         sys.stderr.write(f"allcores {command}: interrupted\n")
         return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader has seen enough. Python would flush once more at exit, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough
+        give_up_output()
         return 128 + _SIGPIPE
+    except StandardOutputError as error:
+        give_up_output()
+        sys.stderr.write(f"allcores {command}: {error}\n")
+        return 1
+
+
+def _parse(command: str, given: list[str]) -> argparse.Namespace:
+    parser = _parser(command)
+    options, stray = parser.parse_known_args(given)
+    # Paths may stand before and after options; argparse takes those that follow one another, and leaves the others.
+    if stray and (not hasattr(options, "paths") or any(word.startswith("-") for word in stray)):
+        parser.error(f"unrecognized arguments: {' '.join(stray)}")
+    if stray:
+        options.paths += stray
+    return options
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="allcores",
+        formatter_class=_formatter,
         description="Run Python functions, and whole jobs, on all the cores there are.",
         epilog="allcores COMMAND --help tells more about a command.",
     )
     _add_version(parser)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, prog="allcores")
     for name, (module_name, summary) in _COMMANDS.items():
-        subparser = commands.add_parser(name, help=summary)
+        subparser = commands.add_parser(name, help=summary, formatter_class=_formatter)
         if name == command:
             module = import_module(module_name)
             _add_version(subparser)
             subparser.set_defaults(run=module.run)
             module.add_arguments(subparser)
     return parser
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Texts as they are written, as wide as the terminal is.
+
+    Left to itself argparse asks shutil for the width, also where no help is wanted, and that imports three compressors.
+    """
+    try:
+        columns = int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        columns = 80
+    return argparse.RawDescriptionHelpFormatter(prog, width=columns - 2)
 
 
 def _add_version(parser: argparse.ArgumentParser) -> None:

@@ -65,7 +65,7 @@ def dumps_by_value(value: Any, buffers: list[PickleBuffer] | None = None) -> byt
     """
     with io.BytesIO() as file, answering():
         callback = None if buffers is None else split(buffers)
-        cloudpickle.CloudPickler(file, protocol=5, buffer_callback=callback).dump(value)
+        _PicklerWithReducers(file, callback).dump(value)
         return file.getvalue()
 
 

@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 
+from allcores.engine.fd_messages import receive_fds, send_fds
 from allcores.engine.frames import NO_SIGNAL
 from allcores.engine.mapped import mapped
 from allcores.engine.parcels import PRIVATE
@@ -32,8 +33,6 @@ _LABEL = struct.Struct("<QQQ")
 #: (vm.max_map_count, 65,530), and not only ours need some.
 MAPPED = 8192
 
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-
 _all: weakref.WeakSet[Mappings] = weakref.WeakSet()
 
 
@@ -43,7 +42,7 @@ def hand_over(connection: socket.socket, fd: int, number: int, size: int, use: i
     Raises:
         OSError: it does not go through now.
     """
-    socket.send_fds(connection, [_LABEL.pack(number, size, use)], [fd], socket.MSG_DONTWAIT | NO_SIGNAL)
+    send_fds(connection, _LABEL.pack(number, size, use), [fd], socket.MSG_DONTWAIT | NO_SIGNAL)
 
 
 class Mappings:
@@ -118,8 +117,8 @@ class Mappings:
     def _receive(self, number: int, wanted: dict[int, Any]) -> None:
         """Take descriptors until that of a segment has come."""
         while number not in wanted:
-            flags = _CLOSE_ON_EXEC | socket.MSG_DONTWAIT  # a descriptor is sent before what refers to it
-            label, fds, _, _ = socket.recv_fds(self._connection, _LABEL.size, 1, flags)
+            # A descriptor is sent before what refers to it, so there is nothing to wait for.
+            label, fds, _ = receive_fds(self._connection, _LABEL.size, 1, socket.MSG_DONTWAIT)
             if not fds:
                 raise OSError("no file descriptor was left for it" if label else "its sender is gone")
             other, size, use = _LABEL.unpack(label)

@@ -33,6 +33,10 @@ _LIST_ENDS = b"l."
 PLAIN = frozenset({int, float, bool, type(None), str, bytes, complex})
 
 
+#: Where the objects are from that the standard pickler takes for their descriptors' numbers.
+_CONNECTIONS = "multiprocessing.connection"
+
+
 class Failure:
     """What stands in the place of a result when there is none: the error to raise."""
 
@@ -60,10 +64,12 @@ def pack(value: Any, apart: Callable[[Parcel], Any]) -> bytes:
     buffers: list[pickle.PickleBuffer] = []
     try:
         pieces = dump_raw(value, buffers) if is_raw((value,)) else [dump(value, buffers)]
+        if _CONNECTIONS in sys.modules and any(_CONNECTIONS.encode() in piece for piece in pieces):
+            raise pickle.PicklingError("the number of a descriptor means nothing elsewhere")
     except Exception:
         buffers.clear()
         try:
-            # A pickler for what the standard one refuses: lambdas, local classes.
+            # A pickler for what the standard one refuses: lambdas, local classes, ends of pipes.
             from allcores.engine.by_value import dumps_by_value
 
             pieces = [dumps_by_value(value, buffers)]

@@ -11,12 +11,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from types import TracebackType
-from typing import TypeVar
+from io import TextIOWrapper
 
-__all__ = ["ResultFile", "ResultFileError"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import BinaryIO, TypeVar
 
-_Value = TypeVar("_Value")
+    _Value = TypeVar("_Value")
+
+__all__ = ["BinaryResult", "ResultFile", "ResultFileError"]
+
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _DESCRIPTORS = "/proc/self/fd"
 
@@ -57,7 +62,8 @@ class ResultFile:
         self._part: str | None = None
         descriptor = self._attempt(self._open)
         # Bytes that file names hold and UTF-8 does not are written as they are.
-        self._text = open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="")
+        self._binary = open(descriptor, "wb")
+        self._text = TextIOWrapper(self._binary, encoding="utf-8", errors="surrogateescape", newline="")
 
     @property
     def paths(self) -> list[str]:
@@ -67,6 +73,10 @@ class ResultFile:
     def write(self, text: str) -> int:
         """Add text."""
         return self._attempt(lambda: self._text.write(text))
+
+    def as_binary(self) -> BinaryResult:
+        """The same file for what writes bytes; then there is to be no text in it."""
+        return BinaryResult(self._binary, self._attempt)
 
     def commit(self) -> None:
         """Let the file appear under its name, with all that was written."""
@@ -147,6 +157,23 @@ class ResultFile:
             return step()
         except OSError as error:
             raise ResultFileError(self.path, error) from error
+
+
+class BinaryResult:
+    """What a library takes for a file to write to, so that its errors are the result file's."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, attempt: Callable[[Callable[[], int]], int]) -> None:
+        self._file = file
+        self._attempt = attempt
+
+    def write(self, data: bytes) -> int:
+        """Add bytes."""
+        return self._attempt(lambda: self._file.write(data))
+
+    def flush(self) -> None:
+        """Nothing: `ResultFile.commit` does it."""
 
 
 def _part_name() -> str:

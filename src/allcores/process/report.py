@@ -15,7 +15,6 @@ import pickle
 import socket
 import sys
 import threading
-from array import array
 from collections import ChainMap
 from collections.abc import Callable
 from traceback import print_exc
@@ -23,6 +22,8 @@ from types import TracebackType
 
 from allcores.engine.by_value import dumps_enclosing
 from allcores.engine.descriptors import Enclosing
+from allcores.engine.fd_messages import receive_fds, send_fds
+from allcores.engine.frames import NO_SIGNAL
 from allcores.engine.outcome import Failure, pack_failure, pack_unpicklable, unpack_stream
 
 TYPE_CHECKING = False
@@ -33,10 +34,6 @@ __all__ = ["Outcome", "report_failure", "report_value"]
 
 #: Bytes of an outcome that stands in the message. Arbitrary, and far below what a socket takes at once.
 _SMALL = 4096
-
-_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
-
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 _MOST_FDS = 250  # the kernel's limit for one message is 253
 
@@ -127,9 +124,7 @@ def _send(channel: socket.socket, kind: bytes, file: BinaryIO, fds: list[int]) -
         message = kind + _BESIDE
         fds = [file.fileno(), *fds]
     try:
-        # Not socket.send_fds, which has no regard for its flags.
-        beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds))] if fds else []
-        channel.sendmsg([message], beside, _NO_SIGNAL)
+        send_fds(channel, message, fds, NO_SIGNAL)
     except ConnectionError:
         pass  # the parent is gone, or wants no outcome
 
@@ -182,16 +177,12 @@ class Outcome:
             return self._is_settled or self._message is not None
 
     def _receive(self) -> None:
-        # Not socket.recv_fds, which has no regard for its flags.
-        data, beside, flags, _ = self._socket.recvmsg(_SMALL + 2, socket.CMSG_SPACE(4 * _MOST_FDS), _CLOSE_ON_EXEC)
-        fds = array("i")
-        for _, _, received in beside:
-            fds.frombytes(received[: len(received) // 4 * 4])
+        data, fds, is_short = receive_fds(self._socket, _SMALL + 2, _MOST_FDS)
         if not data:  # the child has closed its end: it has ended, or has become another program
             self._is_cut = True
             return
-        self._message = data, fds.tolist()
-        if flags & socket.MSG_CTRUNC:
+        self._message = data, fds
+        if is_short:
             error = OSError(errno.EMFILE, "the result of a process has come, but there was no descriptor free for it")
             self.close()
             self._value, self._is_settled = Failure(error), True

@@ -1,69 +1,50 @@
 """Files tied into bundles: what one worker task counts.
 
-A round trip to a worker costs as much as counting several small files, and a bundle of large ones would leave
-the other workers idle at the end. So a bundle is weighed: each file by its size, and none by less than
-what opening it costs.
+A round trip to a worker costs as much as counting several small files, so a bundle has some hundreds of them.
+How large they are is not asked beforehand: that would cost half of what counting them does. A worker that meets
+a file of some size leaves it, and it is dealt with by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from .files import count_regular_file, failure_reason
-from .kernel import BLOCK_SIZE, InvalidText
 from .rows import FileFailure
-from .selection import Found
+from .walk import Run
 
-__all__ = ["Bundle", "Outcome", "count_bundle", "tie_bundles"]
+__all__ = ["Bundle", "tie_bundles"]
 
-# Opening and closing a file takes as long as counting about this many bytes.
-_WEIGHT_OF_OPENING = 16 * 1024
-# Two or three milliseconds of work: some MB, or some hundreds of small files.
-_WEIGHT_OF_A_BUNDLE = 4 * 1024 * 1024
+# Two milliseconds of work for the native kernel.
+_FILES_IN_A_BUNDLE = 512
+# A remote file takes its time however small it is.
+_REMOTE_FILES_IN_A_BUNDLE = 4
 
-Outcome = tuple[int, int] | str
-"""What a worker sends back for one file: lines and characters, or the reason why there are none."""
-
-
-class Bundle(NamedTuple):
-    """Paths to count together, with the failures found between them, which keep their places."""
-
-    items: list[str | FileFailure]
-    weight: int
-
-    def paths(self) -> list[str]:
-        """What there is to count: all that a worker needs to be sent."""
-        return [item for item in self.items if isinstance(item, str)]
+Bundle = list[Run | FileFailure]
+"""Runs of files to count together, with the failures found between them, which keep their places."""
 
 
-def tie_bundles(selection: Iterable[Found | FileFailure]) -> Iterator[Bundle]:
-    """Tie neighbours into bundles of about equal weight, drawing the selection only as far as needed."""
-    items: list[str | FileFailure] = []
-    weight = 0
-    for item in selection:
+def tie_bundles(items: Iterable[Run | FileFailure]) -> Iterator[Bundle]:
+    """Tie neighbours into bundles, drawing the selection only as far as needed."""
+    bundle: Bundle = []
+    room = _FILES_IN_A_BUNDLE
+    for item in items:
         if isinstance(item, FileFailure):
-            items.append(item)
-            weight += _WEIGHT_OF_OPENING
+            bundle.append(item)
+            room -= 1
         else:
-            items.append(item.path)
-            weight += max(item.size, _WEIGHT_OF_OPENING)
-        if weight >= _WEIGHT_OF_A_BUNDLE:
-            yield Bundle(items, weight)
-            items, weight = [], 0
-    if items:
-        yield Bundle(items, weight)
-
-
-def count_bundle(numbered: tuple[int, list[str]]) -> tuple[int, list[Outcome]]:
-    """The worker's task: count the paths of bundle number so-and-so, one outcome for each, in their order."""
-    number, paths = numbered
-    buffer = bytearray(BLOCK_SIZE)
-    return number, [_outcome(path, buffer) for path in paths]
-
-
-def _outcome(path: str, buffer: bytearray) -> Outcome:
-    try:
-        return count_regular_file(path, buffer)
-    except (OSError, InvalidText) as error:
-        return failure_reason(error)
+            start = 0
+            weight = _FILES_IN_A_BUNDLE // _REMOTE_FILES_IN_A_BUNDLE if item.remote else 1
+            while start < len(item.names):
+                stop = start + max(room // weight, 1)
+                names = item.names[start:stop]
+                bundle.append(item._replace(names=names))
+                room -= len(names) * weight
+                start = stop
+                if room <= 0:
+                    yield bundle
+                    bundle, room = [], _FILES_IN_A_BUNDLE
+        if room <= 0:
+            yield bundle
+            bundle, room = [], _FILES_IN_A_BUNDLE
+    if bundle:
+        yield bundle

@@ -8,81 +8,74 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext
-from typing import NoReturn
 
 from ..result_file import ResultFile, ResultFileError
-from .formats import text_total, writer_for
-from .job import count_selection
+from ..standard_output import output_path, write_utf_8
+from .files import AUTO, Reading
+from .formats import CsvWriter, JsonLinesWriter, TableWriter, TextWriter, format_of, quoted
+from .job import count_batches
+from .options import add_arguments
+from .report import Groups, Largest
 from .rows import Totals
 from .screen import Screen, complain
 from .selection import DEFAULT_INCLUDE, Selection
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .formats import RowWriter
+
 __all__ = ["add_arguments", "run"]
 
-_DESCRIPTION = """\
-Count the lines and characters of UTF-8 text files, on all cores.
-
-Lines are those of Python's readlines(): LF, CRLF and a lone CR end a line, and a last line without an end
-counts. Characters are decoded characters without line ends; a leading byte-order mark is none."""
-
-_EXAMPLES = """\
-examples:
-  allcores count docs                           every .txt and .10w file below docs
-  allcores count src --include '*.py'           other names; --include may be repeated
-  allcores count README.md docs -o counts.csv   one row a file, and the totals, as CSV
-
-exit code:
-  0  every file was counted
-  1  some could not be counted and are named on standard error, nothing matched,
-     or the result could not be written
-  2  wrong usage
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the command's parser its description, arguments and examples."""
-    parser.description = _DESCRIPTION
-    parser.epilog = _EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "paths",
-        metavar="PATH",
-        nargs="+",
-        help="a file, counted whatever its name, or a folder, looked through to the bottom",
-    )
-    parser.add_argument(
-        "--include",
-        metavar="GLOB",
-        action="append",
-        type=_name_pattern,
-        help=f"below folders, count the files whose names match; may be repeated (default: {_either(DEFAULT_INCLUDE)})",
-    )
-    parser.add_argument("--hidden", action="store_true", help="also count names that begin with a dot")
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write one row a file, and the totals, to FILE: as CSV or JSON Lines if it ends in .csv or "
-        ".jsonl, else as text; all or nothing",
-    )
-    parser.add_argument(
-        "-j",
-        "--jobs",
-        metavar="N",
-        type=_positive,
-        help="use N workers (default: one a core); the result is the same for any number",
-    )
-    parser.set_defaults(usage_error=parser.error)
+_ANY_NAME = ("*",)
+_FOR_PROGRAMS = ("csv", "jsonl")
 
 
 def run(options: argparse.Namespace) -> int:
     """Do what the command line asks for; returns the exit code."""
+    _check(options)
     try:
-        with _result_file(options) or nullcontext() as output:
-            return _count(options, output)
+        with _result_file(options) or nullcontext() as output, Screen() as screen:
+            return _count(options, output, screen)
     except ResultFileError as error:
         complain(str(error))
         return 1
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what argparse cannot know to be wrong."""
+    usage_error: Callable[[str], NoReturn] = options.usage_error
+    if options.files_from is not None:
+        options.paths += _read_list(options)
+    elif options.null:
+        usage_error("-0 is about the list that --files-from reads")
+    elif not options.paths:
+        usage_error("the following arguments are required: PATH")
+    if options.sort == "files" and not options.by:
+        usage_error("--sort files is for sums: it needs --by-dir or --by-ext")
+    if options.output == "-":
+        usage_error("without -o, rows go to standard output; --format says how")
+    if options.output is None and options.format == "parquet":
+        usage_error("Parquet is written to a file: -o FILE.parquet")
+    if (output := output_path()) and any(_same_file(output, path) for path in options.paths):
+        usage_error(f"{output} is to be counted: it is where standard output goes")
+
+
+def _read_list(options: argparse.Namespace) -> list[str]:
+    usage_error: Callable[[str], NoReturn] = options.usage_error
+    try:
+        if options.files_from == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            with open(options.files_from, "rb") as file:
+                data = file.read()
+    except OSError as error:
+        usage_error(f"cannot read {options.files_from}: {error.strerror}")
+    if not options.null:
+        return [os.fsdecode(path) for path in data.split(b"\n") if path]
+    # Nobody writes an empty line between two NULs to be kind to the eye: an empty name there is one that got lost.
+    return [os.fsdecode(path) for path in data.removesuffix(b"\0").split(b"\0")] if data else []
 
 
 def _result_file(options: argparse.Namespace) -> ResultFile | None:
@@ -90,99 +83,130 @@ def _result_file(options: argparse.Namespace) -> ResultFile | None:
     usage_error: Callable[[str], NoReturn] = options.usage_error
     if options.output is None:
         return None
-    if any(_same_file(options.output, path) for path in options.paths):
+    if os.path.exists(options.output) and any(_same_file(options.output, path) for path in options.paths):
         usage_error(f"{options.output} is to be counted: the result would overwrite it")
     try:
-        writer_for(options.output)
+        options.format = options.format or format_of(options.output)
         return ResultFile(options.output)
     except (ValueError, ResultFileError) as error:
         usage_error(str(error))
 
 
-def _count(options: argparse.Namespace, output: ResultFile | None) -> int:
+def _count(options: argparse.Namespace, output: ResultFile | None, screen: Screen) -> int:
     started = time.perf_counter()
+    writer = _writer(options, output, screen)
     selection = Selection(
         options.paths,
-        include=options.include or DEFAULT_INCLUDE,
+        include=_ANY_NAME if options.all else options.include or DEFAULT_INCLUDE,
+        exclude=options.exclude,
         hidden=options.hidden,
-        exclude=output.paths if output else (),
+        gitignore=options.gitignore,
+        follow=options.follow,
+        skip=[*(output.paths if output else ()), *filter(None, (output_path(),))],
     )
-    writer = writer_for(output.path)(output) if output else None
     totals = Totals()
-    with (
-        Screen(rows=writer is None) as screen,
-        closing(count_selection(selection, processes=options.jobs)) as rows,
-    ):
-        for row in rows:
-            totals.add(row)
-            screen.show(row)
-            if writer:
-                writer.row(row)
+    report = _report(options)
+    reading = Reading(options.encoding, options.errors, options.binary)
+    batches = count_batches(selection, reading, processes=options.jobs, engine=options.engine, progress=screen.progress)
+    with closing(batches):
+        for rows in batches:
+            if rows:
+                totals.add_all(rows)
+                screen.tell(rows)
+                (report.take if report else writer.rows)(rows)
+            screen.tick()
+    screen.close()
 
-    if not totals.files and not totals.failed:
+    if not totals.files and not totals.failed and not totals.binary:
         complain(_nothing_matched(selection))
         return 1
-    if writer and output:
-        writer.total(totals)
+    if isinstance(report, Groups):
+        writer.groups(options.by, report.groups())
+    elif report:
+        writer.rows(report.rows())
+    writer.total(totals)
+    if output:
         output.commit()
-    sys.stdout.write(_summary(totals, selection, time.perf_counter() - started, output))
+        TextWriter(screen.write).total(totals)
+    _summarize(selection, time.perf_counter() - started, output, options.format, screen)
     return 1 if totals.failed else 0
 
 
-def _summary(totals: Totals, selection: Selection, seconds: float, output: ResultFile | None) -> str:
-    lines = [text_total(totals)]
-    if selection.left_out:
-        lines.append(f"left out: {_left_out(selection)}\n")
-    lines.append(f"time: {seconds:.3f} s\n")
+def _report(options: argparse.Namespace) -> Groups | Largest | None:
+    key = options.sort or ("lines" if options.top else "path")
+    if options.by:
+        return Groups(options.by, key, options.top)
+    return None if key == "path" and not options.top else Largest(key, options.top)
+
+
+def _writer(options: argparse.Namespace, output: ResultFile | None, screen: Screen) -> RowWriter:
+    write = output.write if output else screen.write
+    guessed = options.encoding == AUTO
+    if options.format is None:
+        options.format = "table" if sys.stdout.isatty() else "text"
+    if output is None and options.format in _FOR_PROGRAMS:
+        write_utf_8()
+    if options.format == "table":
+        return TableWriter(write, guessed=guessed)
+    if options.format == "csv":
+        return CsvWriter(write)
+    if options.format == "jsonl":
+        return JsonLinesWriter(write)
+    if options.format == "parquet":
+        from .parquet import MissingParquet, ParquetWriter
+
+        assert output is not None
+        try:
+            return ParquetWriter(output.as_binary())
+        except MissingParquet as error:
+            options.usage_error(str(error))
+    # Without a file, failures are told on standard error only.
+    return TextWriter(write, guessed=guessed, failures=output is not None)
+
+
+def _summarize(selection: Selection, seconds: float, output: ResultFile | None, format: str, screen: Screen) -> None:
+    # What programs read has standard output for itself.
+    for_programs = output is None and format in _FOR_PROGRAMS
+    if left_out := _left_out(selection):
+        (sys.stderr.write if for_programs else screen.write)(f"left out: {left_out}\n")
+    if not for_programs:
+        screen.write(f"time: {seconds:.3f} s\n")
     if output:
-        lines.append(f"written: {output.path}\n")
-    return "".join(lines)
+        screen.write(f"written: {output.path}\n")
 
 
 def _nothing_matched(selection: Selection) -> str:
     """What was looked for, what is there, and what might be typed next."""
-    lines = [f"no file matches {_either(selection.include)} below {', '.join(selection.paths)}"]
-    if endings := selection.unmatched_endings.most_common(5):
+    tally, include = selection.tally, selection.rules.include.patterns
+    if not selection.paths:
+        return "the list of paths is empty"
+    where = ", ".join(map(quoted, selection.paths[:5])) + (", …" if len(selection.paths) > 5 else "")
+    lines = [f"no file matches {' or '.join(map(repr, include))} below {where}"]
+    if endings := tally.unmatched_endings.most_common(5):
         there = [f"{count} {ending or 'without an ending'}" for ending, count in endings]
-        more = selection.unmatched_endings.total() - sum(count for _, count in endings)
+        more = tally.unmatched_endings.total() - sum(count for _, count in endings)
         lines.append(f"there are: {', '.join(there)}{f', {more} others' if more else ''}")
         if common := next((ending for ending, _ in endings if ending), None):
-            lines.append(f"to count those, say --include '*{common}'")
-    elif not selection.left_out:
-        lines.append(f"there are no files at all in the {selection.folders} folders there")
-    if selection.left_out:
+            lines.append(f"to count those, say --include '*{common}'; --all takes any name")
+    elif not tally.left_out:
+        lines.append(f"there are no files at all in the {tally.folders} folders there")
+    if tally.left_out:
         lines.append(f"left out: {_left_out(selection)}")
     return "\n  ".join(lines)
 
 
 def _left_out(selection: Selection) -> str:
-    kinds = "; ".join(f"{kind}: {count}" for kind, count in sorted(selection.left_out.items()))
-    hidden = any(kind.startswith("hidden") for kind in selection.left_out)
-    return f"{kinds} (--hidden counts what is hidden)" if hidden else kinds
-
-
-def _either(patterns: tuple[str, ...]) -> str:
-    return " or ".join(f"'{pattern}'" for pattern in patterns)
+    tally = selection.tally
+    kinds = [f"{kind}: {count}" for kind, count in sorted(tally.left_out.items())]
+    if any(kind.startswith("hidden") for kind in tally.left_out):
+        kinds[-1] += " (--hidden counts what is hidden)"
+    if other := tally.unmatched_endings.total():
+        kinds.append(f"files with other names: {other} (--all counts them)")
+    return "; ".join(kinds)
 
 
 def _same_file(one: str, other: str) -> bool:
     try:
         return os.path.samefile(one, other)
-    except OSError:
+    except (OSError, ValueError):
         return False
-
-
-def _name_pattern(text: str) -> str:
-    if "/" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} has a slash; it is names that are matched, not paths")
-    return text
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-_positive.__name__ = "number of workers"  # argparse says: invalid number of workers value: '0'

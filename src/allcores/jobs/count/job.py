@@ -1,147 +1,195 @@
-"""The job: select, tie into bundles, count them on a pool, give the rows in order.
+"""The job: select, tie into bundles, have them counted, give out rows in order.
 
-    Selection -> tie_bundles -> Pool.imap_unordered(count_bundle) -> rows in order
-    (in the pool's feeding thread)         (workers)                 (the caller)
+    Selection -> tie_bundles -> Flow -> Crew (this thread, threads, or a pool's workers)
+                                     <- results
+                  rows in order <-
 
-Bundles finish in any order; rows come out in the order of the selection, as soon as every row before them is
-known. So the result is the same for any number of workers, and the caller sees it grow.
+The calling thread selects and keeps the accounts while workers count. It begins alone: most counts are done
+before any worker could have started. When it has gone on for a while, or has met much to do, it gets workers. The
+native kernel lets go of the interpreter's lock, so threads do, which start at once; what Python itself must
+decode goes to a pool's processes.
 
-A worker that dies (killed for want of memory, say) costs the files of its bundle: they come as failures, at
-the end of the wait, since the pool's error does not tell which bundle it was. The rest is counted.
+Rows are the same for any number of workers of any kind. A worker that dies (killed for want of memory, say)
+costs the files of its task, which become failures; the rest is counted.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
-from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+import threading
+import time
+from collections.abc import Generator, Iterable
+from importlib import import_module
 
 from allcores.cpu import cpu_count
 
-from .bundles import Bundle, Outcome, count_bundle, tie_bundles
-from .rows import FileCount, FileFailure, Row
-from .selection import DEFAULT_INCLUDE, Found, Selection
+from .bundles import tie_bundles
+from .crew import Alone, Crew, OnPool, OnThreads
+from .decoding import UTF_8
+from .files import PLAIN_READING, Reading, make_reading
+from .flow import Flow
+from .kernel import releases_lock
+from .progress import Progress
+from .rows import Row
+from .selection import DEFAULT_INCLUDE, Selection
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from allcores.errors import WorkerDied
     from allcores.pool import Pool
 
-__all__ = ["count_paths", "count_selection"]
+__all__ = ["ENGINES", "count_batches", "count_paths", "count_selection"]
 
-# Less work than this one process finishes before workers that have yet to start: some tenths of a second.
-_WEIGHT_WORTH_A_POOL = 256 * 1024 * 1024
+ENGINES = ("threads", "processes", "serial")
 
-_Result = TypeVar("_Result")
+# How long to go on alone, in seconds: processes take as long to start, threads start at once.
+_SECONDS_ALONE = {"threads": 0.005, "processes": 0.1}
+# As many bytes of large files are worth workers at once: they would take longer than that.
+_LARGE_BYTES_ALONE = {"threads": 32 * 1024 * 1024, "processes": 128 * 1024 * 1024}
+# Remote files keep a thread waiting rather than a core busy.
+_REMOTE_THREADS = 8
 
 
 def count_paths(
     paths: Iterable[str | os.PathLike[str]],
     *,
     include: Iterable[str] = DEFAULT_INCLUDE,
+    exclude: Iterable[str] = (),
     hidden: bool = False,
+    gitignore: bool = False,
+    follow: bool = False,
+    encoding: str = UTF_8,
+    errors: str = "strict",
+    binary: bool = False,
     processes: int | None = None,
+    engine: str | None = None,
     pool: Pool | None = None,
 ) -> Generator[Row, None, None]:
-    """Count lines and characters of UTF-8 files, on all cores.
+    """Count lines and characters of text files, on all cores.
 
         for row in count_paths(["docs"], include=["*.md"]):
             if isinstance(row, FileCount):
                 print(row.path, row.lines, row.characters)
 
     Args:
-        paths: files, counted whatever their names, and folders, looked through to the bottom.
-        include: shell patterns for the names of files below folders; one match is enough.
+        paths: files, counted whatever their names; folders, looked through to the bottom; and addresses that
+            fsspec understands, such as ``s3://bucket/folder``.
+        include: patterns for files below folders; one match is enough. ``["*"]`` takes every name.
+        exclude: patterns for what is left out, files and folders; they overrule everything else.
         hidden: whether to take names below folders that begin with a dot.
-        processes: the number of workers; left out, as many as there are cores. With 1, or for work so small
-            that it is done before a worker has started, the files are counted in this process.
+        gitignore: whether to leave out what ``.gitignore`` files say.
+        follow: whether to follow links below folders.
+        encoding: any that Python knows; or ``"auto"``, for UTF-8 where a file is valid as such and else what its
+            bytes look like.
+        errors: what to do with bytes that are wrong: ``"strict"`` fails the file, ``"replace"`` counts a U+FFFD,
+            ``"ignore"`` counts nothing.
+        binary: whether to count files that have a NUL near the start, too.
+        processes: the number of workers; left out, as many as there are cores. With 1, files are counted in
+            the calling thread.
+        engine: ``"threads"``, ``"processes"``, or ``"serial"`` for the calling thread; left out, what is best.
         pool: a pool of the caller's to count on, instead of a new one.
 
     Returns:
-        A generator of `FileCount`, or `FileFailure` for what could not be read or decoded: one for each
-        file, sorted by the bytes of the paths. Its ``close()`` ends the work early.
+        A generator of `FileCount`; `FileFailure` for what could not be read or decoded; and `BinaryFile`: one for
+        each file, sorted by the bytes of the paths. Its ``close()`` ends the work early.
 
     Raises:
-        ValueError: `processes` is less than 1.
+        ValueError: an argument is out of its range.
+        LookupError: there is no such encoding.
     """
-    selection = Selection(paths, include=include, hidden=hidden)
-    return count_selection(selection, processes=processes, pool=pool)
+    reading = make_reading(encoding, errors, binary)
+    selection = Selection(paths, include=include, exclude=exclude, hidden=hidden, gitignore=gitignore, follow=follow)
+    return count_selection(selection, reading, processes=processes, engine=engine, pool=pool)
 
 
 def count_selection(
-    selection: Iterable[Found | FileFailure], *, processes: int | None = None, pool: Pool | None = None
+    selection: Selection,
+    reading: Reading = PLAIN_READING,
+    *,
+    processes: int | None = None,
+    engine: str | None = None,
+    pool: Pool | None = None,
 ) -> Generator[Row, None, None]:
     """Count what a `Selection` finds, in its order; the arguments are those of `count_paths`."""
+    return _singly(count_batches(selection, reading, processes=processes, engine=engine, pool=pool))
+
+
+def _singly(batches: Generator[list[Row], None, None]) -> Generator[Row, None, None]:
+    try:
+        for batch in batches:
+            yield from batch
+    finally:
+        batches.close()
+
+
+def count_batches(
+    selection: Selection,
+    reading: Reading = PLAIN_READING,
+    *,
+    processes: int | None = None,
+    engine: str | None = None,
+    pool: Pool | None = None,
+    progress: Progress | None = None,
+) -> Generator[list[Row], None, None]:
+    """The same, in lists of some hundred rows: to go through many rows quickly.
+
+    A list may be empty: a sign of life while a large file is being counted, so that `progress`, which is kept up
+    to date, can be looked at.
+    """
     if processes is not None and processes < 1:
         raise ValueError(f"processes must be at least 1, not {processes}")
-    return _count(tie_bundles(selection), processes, pool)
-
-
-def _count(bundles: Iterator[Bundle], processes: int | None, pool: Pool | None) -> Generator[Row, None, None]:
+    if engine is not None and engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
+    if engine is None:
+        in_threads = selection.is_remote or (releases_lock and reading.encoding == UTF_8)
+        engine = "threads" if in_threads else "processes"
+    workers = processes or (max(cpu_count(), _REMOTE_THREADS) if selection.is_remote else cpu_count())
+    flow = Flow(tie_bundles(selection.runs()), reading, progress or Progress())
     if pool is not None:
-        yield from _count_on(pool, bundles)
-        return
-    head: list[Bundle] = []
-    if (processes or cpu_count()) > 1:
-        weight = 0
-        for bundle in bundles:
-            head.append(bundle)
-            weight += bundle.weight
-            if weight > _WEIGHT_WORTH_A_POOL and len(head) > 1:
-                from allcores.pool import Pool
-
-                with Pool(processes) as own_pool:
-                    yield from _count_on(own_pool, chain(head, bundles))
-                return
-    for bundle in chain(head, bundles):
-        yield from _rows(bundle, count_bundle((0, bundle.paths()))[1])
+        return _count(flow, OnPool(pool, workers, owned=False), None)
+    return _count(flow, Alone(), None if workers == 1 or engine == "serial" else _Recruiting(engine, workers))
 
 
-def _count_on(pool: Pool, bundles: Iterable[Bundle]) -> Iterator[Row]:
-    sent: dict[int, Bundle] = {}  # the pool's feeding thread puts in, this one takes out
-
-    def tasks() -> Iterator[tuple[int, list[str]]]:
-        for number, bundle in enumerate(bundles):
-            sent[number] = bundle
-            yield number, bundle.paths()
-
-    finished: dict[int, list[Outcome]] = {}
-    following = 0
-    deaths: list[WorkerDied] = []
-    for number, outcomes in _surviving(pool.imap_unordered(count_bundle, tasks(), chunksize=1), deaths):
-        finished[number] = outcomes
-        while following in finished:
-            yield from _rows(sent.pop(following), finished.pop(following))
-            following += 1
-    for number in sorted(sent):
-        bundle = sent.pop(number)
-        yield from _rows(bundle, finished.get(number) or [_epitaph(deaths)] * len(bundle.paths()))
+def _count(flow: Flow, crew: Crew, recruiting: _Recruiting | None) -> Generator[list[Row], None, None]:
+    done = False
+    try:
+        while True:
+            while crew.has_room() and (task := flow.next_task()):
+                if recruiting and (recruits := recruiting.look(flow.large_bytes)):
+                    crew, recruiting = recruits, None
+                crew.submit(task)
+            yield from flow.rows()
+            if crew.is_idle():
+                break
+            flow.follow(crew.collect())
+            yield []
+        done = True
+    finally:
+        crew.dismiss(done=done)
 
 
-def _surviving(results: Iterator[_Result], deaths: list[WorkerDied]) -> Iterator[_Result]:
-    """The results that there are; workers' deaths are noted down and passed over."""
-    from allcores.errors import WorkerDied
+class _Recruiting:
+    """Getting workers, once it is seen that they are worth it.
 
-    while True:
-        try:
-            yield next(results)
-        except StopIteration:
-            return
-        except WorkerDied as death:
-            deaths.append(death)
+    The pool's modules are imported by a thread of their own: the calling one goes on counting meanwhile.
+    """
 
+    def __init__(self, engine: str, workers: int) -> None:
+        self._engine = engine
+        self._workers = workers
+        self._start = time.monotonic() + _SECONDS_ALONE[engine]
+        self._importing: threading.Thread | None = None
 
-def _epitaph(deaths: list[WorkerDied]) -> str:
-    cause = str(deaths[-1]).partition("\n")[0] if deaths else "no result came"
-    return f"not counted: {cause}"
+    def look(self, large_bytes: int) -> Crew | None:
+        """Get on with it; gives a crew as soon as there can be one."""
+        if self._importing is None:
+            if time.monotonic() < self._start and large_bytes < _LARGE_BYTES_ALONE[self._engine]:
+                return None
+            if self._engine == "threads":
+                return OnThreads(self._workers)
+            self._importing = threading.Thread(target=import_module, args=("allcores.pool",), daemon=True)
+            self._importing.start()
+        if self._importing.is_alive():
+            return None
+        from allcores.pool import Pool
 
-
-def _rows(bundle: Bundle, outcomes: list[Outcome]) -> Iterator[Row]:
-    """Put outcomes to their paths, and failures found on the way to their places."""
-    following = iter(outcomes)
-    for item in bundle.items:
-        if isinstance(item, FileFailure):
-            yield item
-            continue
-        outcome = next(following)
-        yield FileFailure(item, outcome) if isinstance(outcome, str) else FileCount(item, *outcome)
+        return OnPool(Pool(self._workers), self._workers, owned=True)

@@ -1,26 +1,32 @@
 """What a person at a terminal sees while files are being counted.
 
-Rows go to standard output, failures to standard error, and if that is a terminal, a progress bar too. Where
-both are the same terminal, the bar has to be wiped and drawn anew around everything that is printed, which
-takes longer than counting: rows are then held for a moment and printed together.
+If standard error is a terminal and the count takes longer than a moment, it shows a progress bar: how many bytes
+and files are done, since how many there will be is not known before the last folder has been listed. Whatever is
+printed meanwhile wipes the bar and draws it anew.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from collections.abc import Iterable
 
-from .formats import quoted, text_row
-from .rows import FileFailure, Row
+from ..standard_output import writing_output
+from .formats import quoted
+from .progress import Progress
+from .rows import BinaryFile, FileCount, Row
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import NoReturn, TextIO
+
     from tqdm import tqdm
 
 __all__ = ["Screen", "complain"]
 
-_SECONDS_HELD = 0.1
+# A count that is over within this time shows no bar.
+_SECONDS_WITHOUT_BAR = 0.7
 
 
 def complain(text: str) -> None:
@@ -30,34 +36,52 @@ def complain(text: str) -> None:
 
 
 class Screen:
-    """Shows rows as they come.
+    """Prints, and shows how far the count is.
 
-    Args:
-        rows: whether to print the rows of files that were counted. Failures are always printed.
+    Attributes:
+        progress: what the bar shows.
     """
 
-    def __init__(self, *, rows: bool) -> None:
-        self._rows = rows
-        self._bar = _progress_bar() if sys.stderr.isatty() else None
-        self._holds = self._bar is not None and sys.stdout.isatty()
-        self._held: list[str] = []
-        self._held_until = 0.0
+    def __init__(self) -> None:
+        self.progress = Progress()
+        self._bar: tqdm[NoReturn] | None = None
+        self._bar_from = time.monotonic() + _SECONDS_WITHOUT_BAR if sys.stderr.isatty() else float("inf")
 
-    def show(self, row: Row) -> None:
-        """Show that one more file is done."""
+    def write(self, text: str) -> None:
+        """Print on standard output."""
+        with writing_output():
+            self._print(text, sys.stdout)
+
+    def tell(self, rows: Iterable[Row]) -> None:
+        """Name on standard error the files that were not counted, and those of which there is something to say."""
+        lines = []
+        for row in filter(_is_remarkable, rows):
+            if not isinstance(row, FileCount):
+                kind = "left out as " if isinstance(row, BinaryFile) else ""
+                lines.append(f"allcores count: {quoted(row.path)}: {kind}{row.reason}\n")
+            else:
+                lines.append(f"allcores count: {quoted(row.path)}: {row.note}\n")
+        if lines:
+            with writing_output():
+                sys.stdout.flush()  # what came first shows first
+            self._print("".join(lines), sys.stderr)
+            sys.stderr.flush()
+
+    def tick(self) -> None:
+        """Bring the bar up to date; often, for it takes little time."""
+        if self._bar is None:
+            if time.monotonic() < self._bar_from:
+                return
+            self._bar = _progress_bar()
+        self._bar.set_postfix_str(f"{self.progress.files:,} files", refresh=False)
+        self._bar.update(self.progress.bytes - self._bar.n)
+
+    def close(self) -> None:
+        """Wipe the bar."""
         if self._bar is not None:
-            self._bar.update()
-        if isinstance(row, FileFailure):
-            self._release()
-            self._print(f"allcores count: {quoted(row.path)}: {row.reason}\n", sys.stderr)
-        elif not self._rows:
-            return
-        elif not self._holds:
-            sys.stdout.write(text_row(row))
-        else:
-            self._held.append(text_row(row))
-            if time.monotonic() >= self._held_until:
-                self._release()
+            self._bar.close()
+            self._bar = None
+        self._bar_from = float("inf")
 
     def __enter__(self) -> Screen:
         return self
@@ -65,31 +89,22 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-        if kind is None:
-            self._release()
-
-    def _release(self) -> None:
-        if self._held:
-            self._print("".join(self._held), sys.stdout)
-            self._held.clear()
-            self._held_until = time.monotonic() + _SECONDS_HELD
+        self.close()
 
     def _print(self, text: str, stream: TextIO) -> None:
-        if stream is sys.stderr:
-            sys.stdout.flush()  # what came first shows first
         if self._bar is None:
             stream.write(text)
         else:
             with self._bar.external_write_mode(file=stream):
                 stream.write(text)
-        stream.flush()
+                stream.flush()
+
+
+def _is_remarkable(row: Row) -> bool:
+    return not isinstance(row, FileCount) or row.note is not None
 
 
 def _progress_bar() -> tqdm[NoReturn]:
     from tqdm import tqdm
 
-    # How many files there will be is not known before the last folder has been listed.
-    return tqdm(desc="counting", unit=" files", leave=False, file=sys.stderr)
+    return tqdm(desc="counting", unit="B", unit_scale=True, leave=False, file=sys.stderr)

@@ -16,6 +16,7 @@ import threading
 import time
 
 from allcores.engine.citizenship import THREAD_VARIABLES
+from allcores.engine.fd_messages import send_fds
 from allcores.engine.frames import NO_SIGNAL
 from allcores.engine.lane import Death
 from allcores.engine.outcome import Failure
@@ -71,7 +72,7 @@ class _Template:
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its:
             try:
-                socket.send_fds(self._control, [b"connect"], [its.fileno()], NO_SIGNAL)
+                send_fds(self._control, b"connect", [its.fileno()], NO_SIGNAL)
             except OSError:
                 mine.close()
                 raise
@@ -189,13 +190,13 @@ class TemplateStarter(Starter):
             message = pickle.dumps(("start", worker.number, surroundings))
             self._waiting[worker.number] = worker
             try:
-                socket.send_fds(channel, [message], fds, NO_SIGNAL)
+                send_fds(channel, message, fds, NO_SIGNAL)
             except (BrokenPipeError, ConnectionError):
                 del self._waiting[worker.number]
                 self._lose_template()
                 channel = self._connect()
                 self._waiting[worker.number] = worker
-                socket.send_fds(channel, [message], fds, NO_SIGNAL)
+                send_fds(channel, message, fds, NO_SIGNAL)
             except OSError:
                 del self._waiting[worker.number]
                 raise

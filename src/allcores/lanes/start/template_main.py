@@ -24,6 +24,7 @@ import time
 import traceback
 import warnings
 
+from allcores.engine.fd_messages import receive_fds
 from allcores.lanes.family import children, descendants
 from allcores.lanes.start import bootstrap
 
@@ -125,7 +126,7 @@ class Template:
     # The program
 
     def _accept(self) -> None:
-        data, fds, _, _ = socket.recv_fds(self._control, 65536, 1)
+        data, fds, _ = receive_fds(self._control, 65536, 1)
         if not data or data == b"quit":
             self._end()
         elif fds:
@@ -155,7 +156,7 @@ class Template:
 
     def _serve(self, client: Client) -> None:
         try:
-            data, fds, _, _ = socket.recv_fds(client.connection, 1 << 20, 5)
+            data, fds, _ = receive_fds(client.connection, 1 << 20, 5)
         except ConnectionError:
             data, fds = b"", []
         if not data:
