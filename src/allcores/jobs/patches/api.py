@@ -116,6 +116,7 @@ def make_patches(
         SourceError: a source that does not exist (a `ValueError`).
         MissingPackage: a package that the job or the output needs is not installed (an `ImportError`).
         OutputError: the output cannot be written.
+        ResultFileError: the manifest or the preview cannot be.
         ImageError: with ``on_error="stop"``, the first image that cannot be read.
         NoPatches: there is not one patch; nothing was written.
     """

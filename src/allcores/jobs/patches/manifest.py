@@ -18,7 +18,6 @@ import numpy as np
 from ..result_file import ResultFile
 from .arrays import Array
 from .augment import modes_for
-from .beside import SideFile
 from .grid import grids
 from .journal import Record
 from .plan import PlannedImage
@@ -77,16 +76,12 @@ def manifest_file(path: str, found: Iterable[Origins]) -> Iterator[Callable[[], 
         found: for each image in order.
 
     Raises:
-        OutputError, ResultFileError: it cannot be written.
+        ResultFileError: it cannot be written.
     """
-    if path.lower().endswith(".csv"):
-        with ResultFile(path) as file:
-            _write_csv(file, found)
-            yield file.commit
-    else:
-        with SideFile(path) as side:
-            side.fill(lambda part: _write_parquet(part, found))
-            yield side.commit
+    write = _write_csv if path.lower().endswith(".csv") else _write_parquet
+    with ResultFile(path) as file:
+        write(file, found)
+        yield file.commit
 
 
 def _write_csv(file: ResultFile, found: Iterable[Origins]) -> None:
@@ -99,7 +94,7 @@ def _write_csv(file: ResultFile, found: Iterable[Origins]) -> None:
         writer.writerows((name, *values) for values in zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _write_parquet(path: str, found: Iterable[Origins]) -> None:
+def _write_parquet(file: ResultFile, found: Iterable[Origins]) -> None:
     import pyarrow
     import pyarrow.parquet
 
@@ -107,7 +102,7 @@ def _write_parquet(path: str, found: Iterable[Origins]) -> None:
     # Names of which not every byte is UTF-8 would be refused as text.
     file_type = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
     schema = pyarrow.schema(list(zip(COLUMNS, (file_type, *types), strict=True)))
-    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+    with pyarrow.parquet.ParquetWriter(file.as_binary(), schema) as writer:
         for group in _groups(found):
             names = pyarrow.array([_utf8(origin.image.name) for origin in group], pyarrow.string())
             index = np.repeat(np.arange(len(group), dtype=np.int32), [len(origin.number) for origin in group])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..result_file import ResultFile
 from . import colors
 from .arrays import Array
-from .beside import SideFile
 from .cut import aligned, cut
 from .journal import Record
 from .manifest import Origins, origins
@@ -43,13 +44,13 @@ def preview_file(
         recipe: what was cut.
 
     Raises:
-        OutputError: it cannot be written.
+        ResultFileError: it cannot be written.
     """
     sheet = _sheet(images, records, counts, recipe)
     kind = Image.registered_extensions()[os.path.splitext(path)[1].lower()]
-    with SideFile(path) as side:
-        side.fill(lambda part: sheet.save(part, format=kind))
-        yield side.commit
+    with ResultFile(path) as file:
+        sheet.save(cast("IO[bytes]", file.as_binary()), format=kind)  # of which Pillow needs `write` only
+        yield file.commit
 
 
 def _sheet(
