@@ -44,7 +44,8 @@ def bench(*arguments, timeout=120):
 def quick_run(tmp_path_factory):
     """A quick run of every row with the peers that every Python has: what it printed, its JSON, its page."""
     folder = tmp_path_factory.mktemp("bench")
-    chosen = "--peers=allcores,multiprocessing,manager,connection,memcpy,serial,forks"
+    programs = "tutorial-patches,vectorised,subimages,bare-write"
+    chosen = f"--peers=allcores,multiprocessing,manager,connection,memcpy,serial,forks,{programs}"
     files = [f"--json={folder / 'results.json'}", f"--markdown={folder / 'page.md'}"]
     done = bench("--quick", "--rounds=1", "--workers=2", chosen, *files)
     assert done.returncode == 0, done.stderr
@@ -58,9 +59,17 @@ def quick_run(tmp_path_factory):
 def test_every_row_has_a_number_of_every_metric(quick_run):
     _, measured, *_ = quick_run
     assert list(measured["rows"]) == [row.name for row in rows.ALL]
+    rivals = {
+        "patches": "tutorial-patches",
+        "plain-patches": "vectorised",
+        "many-patches": "vectorised",
+        "crops": "subimages",
+    }
     for name, outcomes in measured["rows"].items():
-        assert {"allcores", "multiprocessing"} <= set(outcomes)
+        assert {"allcores", rivals.get(name, "multiprocessing")} <= set(outcomes)
         for slug, outcome in outcomes.items():
+            if slug not in ("allcores", rivals.get(name)) and rows.BY_NAME[name].subject == "patches":
+                continue  # a program does one of these jobs
             assert (name, slug, outcome["status"], outcome["note"]) == (name, slug, "ok", "")
             assert len(outcome["rounds"]) == 1
             (values,) = outcome["rounds"]
@@ -74,13 +83,14 @@ def test_a_floor_is_in_the_rows_that_it_is_a_floor_of(quick_run):
     _, measured, *_ = quick_run
     taking_part = {
         slug: [name for name, outcomes in measured["rows"].items() if slug in outcomes]
-        for slug in ("connection", "memcpy", "serial", "forks")
+        for slug in ("connection", "memcpy", "serial", "forks", "bare-write")
     }
     assert taking_part == {
         "connection": ["lone", "start", "second"],
         "memcpy": ["argument", "result"],
         "serial": ["map", "start"],
         "forks": ["speedup"],
+        "bare-write": ["plain-patches", "many-patches"],
     }
 
 
@@ -90,7 +100,7 @@ def test_locks_are_compared_with_locks_and_pools_with_pools(quick_run):
         assert ("manager" in outcomes) == (rows.BY_NAME[name].subject == "locks")
     tables_at_a_glance = written.partition("## At a glance")[2].partition("\n## ")[0]
     heads = [line for line in tables_at_a_glance.splitlines() if line.startswith("|  | allcores |")]
-    assert [("multiprocessing.Manager" in head) for head in heads] == [False, True]
+    assert [("multiprocessing.Manager" in head) for head in heads] == [False, True, False]
 
 
 def test_a_library_without_locks_is_not_mentioned_among_them():

@@ -13,7 +13,8 @@ the report says of a peer without it that it has none:
 - `share(f, array, n)`: the results of `f(array, i)` for each i below n, the array handed over once. The workers
   that did it are there until `close`;
 - `locks()`: what has the classes `Lock`, `RLock`, `Semaphore`, `Event`, `Condition` and `Barrier`. This one needs no
-  `open`, and what it has made ends with the interpreter.
+  `open`, and what it has made ends with the interpreter;
+- `patches(folder, output, workers)`, `plain_patches`, `crops`: not done but told, as the command that does it.
 
 The docstring of an operation is the call that is measured: the report prints it for the reader to judge. An
 operation that an installed library turns out not to offer raises `Unable` with the reason.
@@ -29,6 +30,7 @@ from bench.peers.executors import Futures, Loky
 from bench.peers.floors import Connection, Forks, Memcpy, Serial
 from bench.peers.others import Joblib, Mpire, Pebble
 from bench.peers.pools import Allcores, Billiard, Multiprocessing
+from bench.peers.programs import BareWrite, Subimages, Tutorial, Vectorised
 from bench.peers.proxies import Manager
 
 # In the order of the tables; allcores first, because the others are compared with it.
@@ -44,10 +46,14 @@ ALL = (
     Ray,
     Dask,
     Manager,
+    Tutorial,
+    Vectorised,
+    Subimages,
     Connection,
     Memcpy,
     Serial,
     Forks,
+    BareWrite,
 )
 BY_SLUG = {peer.slug: peer for peer in ALL}
 
@@ -55,6 +61,7 @@ __all__ = [
     "ALL",
     "BY_SLUG",
     "Allcores",
+    "BareWrite",
     "Billiard",
     "Connection",
     "Dask",
@@ -70,5 +77,8 @@ __all__ = [
     "Peer",
     "Ray",
     "Serial",
+    "Subimages",
+    "Tutorial",
     "Unable",
+    "Vectorised",
 ]

@@ -1,5 +1,7 @@
 """Libraries with the interface of multiprocessing.Pool."""
 
+import sys
+
 from bench.peers.base import Peer
 from bench.tasks import OnKept, keep
 
@@ -53,7 +55,7 @@ class Allcores(PoolPeer):
     """This library."""
 
     slug = title = module = distribution = "allcores"
-    subjects = ("pools", "locks")
+    subjects = ("pools", "locks", "patches")
 
     def make(self, workers, **options):
         """allcores.Pool."""
@@ -71,6 +73,19 @@ class Allcores(PoolPeer):
         import allcores
 
         return allcores
+
+    def patches(self, folder, output, workers):
+        """`allcores patches FOLDER OUT.npy`"""
+        return [sys.executable, "-m", "allcores", "patches", str(folder), str(output), "-j", str(workers)]
+
+    def plain_patches(self, folder, output, workers):
+        """`allcores patches FOLDER OUT.npy --augment none`"""
+        return [*self.patches(folder, output, workers), "--augment", "none"]
+
+    def crops(self, folder, output, workers):
+        """`allcores patches FOLDER OUT --format png --color --patch 480 --stride 240 --edge shift --scales 1 …`"""
+        options = "--format png --color --patch 480 --stride 240 --edge shift --scales 1 --augment none"
+        return [*self.patches(folder, output, workers), *options.split()]
 
 
 class Multiprocessing(PoolPeer):

@@ -5,7 +5,7 @@ Nothing here, nor in the modules below, imports more at its top than the bare in
 (so no dataclasses, no typing): the start-up rows would measure a peer whose imports had been done for it.
 """
 
-from bench.rows import arrays, bulk, busy, growth, idle, lone, mutexes, shared, start, streams, tiny, wakeups
+from bench.rows import arrays, bulk, busy, growth, idle, lone, mutexes, patches, shared, start, streams, tiny, wakeups
 
 ALL = (
     tiny.FLOOD,
@@ -28,5 +28,9 @@ ALL = (
     wakeups.EVENT,
     wakeups.CONDITION,
     wakeups.BARRIER,
+    patches.AUGMENTED,
+    patches.PLAIN,
+    patches.MANY,
+    patches.CROPPED,
 )
 BY_NAME = {row.name: row for row in ALL}

@@ -63,7 +63,8 @@ class Row:
     Attributes:
         name: on the command line and in the JSON.
         title, about: for people; `{n}` in the latter is the size.
-        subject: what is compared, `pools` or `locks`; who has nothing to do with that is not mentioned.
+        subject: what is compared, `pools`, `locks` or `patches` (whole programs); who has nothing to do with that is
+            not mentioned.
         operations: the methods of a peer by which it takes part: the first of them that it has.
         metrics: what is measured; one table for each, or one for all with `is_matrix`.
         size, quick_size: how much work.

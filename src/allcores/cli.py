@@ -28,6 +28,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "count": ("allcores.jobs.count.command", "count the lines and characters of text files"),
+    "patches": ("allcores.jobs.patches.command", "cut training patches out of images"),
 }
 _SIGPIPE = 13  # Windows' signal module has no such name
 
