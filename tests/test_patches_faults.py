@@ -579,7 +579,7 @@ def test_what_goes_with_an_output_that_was_not_completed_is_not_there_either(
 ) -> None:
     """An older manifest and an older sheet stay with the older output."""
     save(Path("images/a.png"), noise(50, 50))
-    options: dict[str, Any] = {"manifest": f"m{ending}", "preview": "sheet.png"}
+    options: dict[str, Any] = {"manifest": f"m{ending}", "preview": "sheet.png", "durable": True}
     make_patches("images", "out.npy", **options)
     before = {name: Path(name).read_bytes() for name in ("out.npy", f"m{ending}", "sheet.png")}
 

@@ -145,6 +145,7 @@ def _add_running(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="go on where an interrupted run ended; if this one is interrupted, keep what is done",
     )
+    add("--durable", action="store_true", help="wait until the output is on the disk, in case the power fails")
     add("--dry-run", action="store_true", help="only read headers, and tell how many patches there would be")
     add("-j", "--jobs", dest="processes", metavar="N", type=int, help="use N workers (default: one a core)")
     add(

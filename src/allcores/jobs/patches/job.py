@@ -135,7 +135,7 @@ class Job:
 
                 sheet = preview_file(settings.preview, plan.images, records, counts, plan.recipe)
                 commits.append(beside.enter_context(sheet))
-            self._output.commit()
+            self._output.commit(settings.durable)
             for commit in commits:
                 commit()
         self.summary.paths += [path for path in (settings.manifest, settings.preview) if path]

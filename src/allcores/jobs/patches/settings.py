@@ -33,6 +33,7 @@ class Settings:
         chunk: rows of a chunk of Zarr and HDF5, patches of an archive of WebDataset; None for a number that suits.
         manifest, preview: files to write beside the output, if any.
         resume: whether to go on where an interrupted run ended, and to leave what is done if this one is interrupted.
+        durable: whether to wait until the output is on the disk.
         processes: how many workers; None for one a core.
         engine: what they are: ``"threads"`` or ``"processes"``.
 
@@ -49,6 +50,7 @@ class Settings:
     manifest: str | None = None
     preview: str | None = None
     resume: bool = False
+    durable: bool = False
     processes: int | None = None
     engine: str = "threads"
 

@@ -111,19 +111,25 @@ class Output(ABC):
         elif not stat.S_ISREG(os.stat(name).st_mode):
             raise TargetError(self.target, "not a regular file")
 
-    def commit(self) -> None:
-        """Give the parts their names."""
+    def commit(self, is_durable: bool) -> None:
+        """Give the parts their names.
+
+        Args:
+            is_durable: whether to wait until they are on the disk, before and after.
+        """
         try:
-            if self.is_folder:
+            if self.is_folder and is_durable:
                 os.sync()  # one by one, very many files would take very long
             for name, part in self.parts.items():
                 if not self.is_folder:
-                    _flush(part)
+                    if is_durable:
+                        _flush(part)
                     if os.path.exists(name):
                         os.chmod(part, stat.S_IMODE(os.stat(name).st_mode))
             for name, part in self.parts.items():
                 os.replace(part, name)
-                _flush(os.path.dirname(name))
+                if is_durable:
+                    _flush(os.path.dirname(name))
         except OSError as error:
             raise OutputError.of(self.target, error) from error
 
