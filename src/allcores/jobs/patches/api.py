@@ -103,8 +103,8 @@ def make_patches(
         preview: an image file that gets a contact sheet.
         resume: go on where an interrupted run of the same kind has ended; and if this one is interrupted, leave what is
             done for the next. A run that was killed can be resumed in any case.
-        durable: wait until the output is on the disk before it gets its name, so that it is whole or not there also after
-            the machine has lost its power. That may take longer than the rest.
+        durable: wait until the output is on the disk before it gets its name, so that it is whole or not there also
+            after the machine has lost its power. That may take longer than the rest.
         dry_run: only count; the summary then has what the headers promise.
         processes: how many workers; left out, one a core.
         engine: ``"threads"``, or ``"processes"``, which survive a crash of the decoder.
