@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -514,6 +515,36 @@ def acquire_and_release(lock: Any) -> bool:
         return False
     lock.release()
     return True
+
+
+@BOTH
+def test_threads_may_wait_for_the_same_holder(make: Make) -> None:
+    """Both look every few milliseconds, or all the time, whether it lives."""
+    lock = make()
+    with agents(1, lock=lock) as (holder,):
+        holder.ask("lock.acquire")
+        for _ in range(2):  # first of all they have to know it
+            in_thread(lock.acquire, True, 0.02)
+        found: list[Any] = []
+
+        def ask() -> None:
+            try:
+                for _ in range(2000):
+                    found.append(lock._core.keeper.slab.alive(lock._core.keeper._claimants()[0]))
+            except Exception as error:
+                found.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+        assert [value for value in found if value is not True] == []
 
 
 def test_many_locks_cost_few_descriptors_and_leave_none() -> None:

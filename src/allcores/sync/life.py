@@ -78,11 +78,11 @@ class Lives:
 
     def __init__(self, me: Identity) -> None:
         self.me = me
-        self._watched: dict[Identity, tuple[int, select.poll]] = {}
+        self._watched: dict[Identity, int] = {}
         self._dead: set[Identity] = set()
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        for fd, _ in self._watched.values():
+        for fd in getattr(self, "_watched", {}).values():  # an interrupt may have come before that
             close(fd)
 
     def alive(self, identity: Identity) -> bool:
@@ -98,7 +98,7 @@ class Lives:
             return True
         watch = self._watched.get(identity)
         if watch is not None:
-            lives = not watch[1].poll(0)
+            lives = not _has_ended(watch)
         else:
             fd = _open(identity) if len(self._watched) < _MOST_WATCHED else None
             lives = _examine(identity)
@@ -110,16 +110,20 @@ class Lives:
         return lives
 
     def _keep(self, identity: Identity, fd: int) -> None:
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        if self._watched.setdefault(identity, (fd, poll))[0] != fd:
+        if self._watched.setdefault(identity, fd) != fd:
             os.close(fd)  # another thread was first
 
     def _bury(self, identity: Identity) -> None:
         self._dead.add(identity)
         watch = self._watched.pop(identity, None)
         if watch is not None:
-            os.close(watch[0])
+            os.close(watch)
+
+
+def _has_ended(pidfd: int) -> bool:
+    poll = select.poll()  # one for each look: two threads must not use the same at a time
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _open(identity: Identity) -> int | None:
