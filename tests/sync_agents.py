@@ -5,10 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,39 @@ def in_thread(function: Any, *args: Any) -> Any:
     if isinstance(found[0], BaseException):
         raise found[0]
     return found[0]
+
+
+class Struck(Exception):
+    """A signal handler has raised it."""
+
+
+def strike(*_: object) -> None:
+    """A signal handler."""
+    raise Struck
+
+
+@contextmanager
+def signal_at(event: str, function: str, handler: Callable[..., None]) -> Iterator[list[str]]:
+    """Let a signal come at one point of this thread's work, once.
+
+    Args:
+        event: ``call`` or ``c_return``, as `sys.setprofile` has them.
+        function: the name of what has just been entered, or left.
+        handler: what the signal's handler does.
+    """
+    came = []
+
+    def look(frame: Any, happens: str, what: Any) -> None:
+        if happens == event and (frame.f_code.co_name if event == "call" else what.__name__) == function:
+            sys.setprofile(None)
+            came.append(function)
+            signal.raise_signal(signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    sys.setprofile(look)
+    try:
+        yield came
+    finally:
+        sys.setprofile(None)
+        signal.signal(signal.SIGUSR1, before)
+    assert came

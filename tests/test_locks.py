@@ -19,7 +19,8 @@ import allcores
 from allcores import Event, Lock, LockRecovered, RLock
 from allcores.sync import keeper, ordinary
 from allcores.sync.claims import Kind
-from sync_agents import SOON, Agent, agents, in_thread
+from conftest import wait_until
+from sync_agents import SOON, Agent, Struck, agents, in_thread, signal_at, strike
 
 pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")]
 
@@ -481,12 +482,6 @@ def test_a_storm_of_interrupts_neither_loses_nor_doubles_a_lock(make: Make) -> N
     inside = 0
     struck = 0
 
-    class Struck(Exception):
-        pass
-
-    def strike(*_: object) -> None:
-        raise Struck
-
     before = signal.signal(signal.SIGALRM, strike)
     warnings.simplefilter("ignore", LockRecovered)  # one that was got just as it struck is abandoned, and recovered
     give_up = time.monotonic() + 1.0
@@ -508,6 +503,47 @@ def test_a_storm_of_interrupts_neither_loses_nor_doubles_a_lock(make: Make) -> N
         signal.signal(signal.SIGALRM, before)
     assert struck > 10
     assert inside > 100
+
+
+def test_a_signal_handler_that_uses_the_recursive_lock_just_got_leaves_it_to_be_recovered() -> None:
+    lock = RLock()
+    acquire_and_release(lock)
+
+    def use(*_: object) -> None:
+        with lock:
+            pass
+
+    with signal_at("c_return", "acquire", use):
+        acquire_and_release(lock)
+    with agents(1, lock=lock) as (holder,):
+        holder.ask("lock.acquire")
+        holder.kill()
+        with pytest.warns(LockRecovered):
+            assert lock.acquire(timeout=SOON / 3)
+        lock.release()
+
+
+@BOTH
+def test_an_interrupt_while_a_waiter_is_woken_leaves_the_lock_to_be_recovered(make: Make) -> None:
+    lock = make()
+    with agents(1, lock=lock) as (holder,):
+        lock.acquire()
+        holder.tell("lock.acquire")
+        wait_until(lambda: lock._core.keeper.slab.words[lock._core.keeper.flags])  # it waits
+        with signal_at("call", "see_to_flags", strike), pytest.raises(Struck):
+            lock.release()
+        assert holder.answer() is True
+        holder.kill()
+        with pytest.warns(LockRecovered):
+            assert lock.acquire(timeout=SOON / 3)
+        lock.release()
+
+
+def test_an_interrupt_in_the_very_first_acquire_is_raised() -> None:
+    lock = Lock()
+    with signal_at("call", "not_enlisted", strike), pytest.raises(Struck):
+        lock.acquire()
+    assert acquire_and_release(lock)
 
 
 def acquire_and_release(lock: Any) -> bool:

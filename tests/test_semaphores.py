@@ -13,7 +13,8 @@ import pytest
 
 import allcores
 from allcores import BoundedSemaphore, Semaphore
-from sync_agents import SOON, agents, in_thread
+from conftest import wait_until
+from sync_agents import SOON, Struck, agents, in_thread, signal_at, strike
 from test_locks import outcome
 
 pytestmark = [pytest.mark.timeout(40), pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")]
@@ -113,6 +114,31 @@ def test_a_signal_handler_may_release_what_its_thread_waits_for() -> None:
             assert semaphore.acquire(timeout=SOON)
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@BOTH
+def test_an_interrupt_at_the_end_of_entering_gives_the_permit_back(make: Any) -> None:
+    semaphore = make(2)
+    with semaphore:
+        pass
+    with signal_at("c_return", "append", strike), pytest.raises(Struck), semaphore:
+        pass
+    assert semaphore.get_value() == 2
+
+
+@BOTH
+def test_an_interrupt_while_a_waiter_is_woken_leaves_no_permit_uncertain(make: Any) -> None:
+    semaphore = make(1)
+    with agents(1, semaphore=semaphore) as (other,):
+        keeper = semaphore._core.keeper
+        semaphore.__enter__()
+        other.tell("semaphore.__enter__")
+        wait_until(lambda: keeper.slab.words[keeper.flags])  # it waits
+        with signal_at("call", "see_to_flags", strike), pytest.raises(Struck):
+            semaphore.__exit__(None, None, None)
+        assert other.answer() is True
+        assert keeper.slab.claims(keeper.trying) == []
+        assert len(keeper.slab.claims(keeper.permit)) == 1
 
 
 # The dead

@@ -83,6 +83,7 @@ class LockKeeper:
     Attributes:
         semaphore: is the lock.
         flags: where its flags are, in `slab.words`; 0 if there is nothing to see to on release.
+        trace: where a trace is left for who looks whether the lock is abandoned, in `slab.words`.
         is_quiet: whether to take over without a warning.
     """
 
@@ -96,6 +97,7 @@ class LockKeeper:
             init_semaphore(record.address, 1)
         self.semaphore = make_mutex(record.address, record.slab.address + record.byte, is_recursive)
         self.flags = record.word
+        self.trace = record.word + 1
         self.is_quiet = False
         self._claim = record.claim(Kind.LOCK)
         self._claims: Any = None
@@ -107,7 +109,6 @@ class LockKeeper:
         self._waiters = record.byte
         self._look = record.byte + 1
         self._rings = record.byte + 2
-        self._trace = record.byte + 4
         self._looked = 0.0
         self._to_ring: list[tuple[Slab, int]] = []
 
@@ -190,7 +191,8 @@ class LockKeeper:
         """
         if self.is_recursive and self.semaphore._is_mine():
             self.semaphore.release()
-        self._claims.acquire(False)
+        if self._claims is not None:  # else it was interrupted on its way to enlisting
+            self._claims.acquire(False)
 
     # Taking over
 
@@ -234,7 +236,7 @@ class LockKeeper:
     def _is_abandoned(self) -> bool:
         """Whether nobody alive has the lock; this thread has claimed it."""
         raw = self.slab.raw
-        raw[self._trace] = 0
+        self.slab.words[self.trace] = 0
         raw[self._look] = 1
         try:
             barrier()
@@ -244,7 +246,7 @@ class LockKeeper:
             barrier()
             is_disproved = is_disproved or self._is_claimed_by_others()
             barrier()
-            return not is_disproved and not raw[self._trace]
+            return not is_disproved and not self.slab.words[self.trace]
         finally:
             raw[self._look] = 0
 
@@ -273,9 +275,12 @@ class LockKeeper:
             self._depth -= 1
             if self._depth == 0:
                 self._is_adopted = False
-                post(self.record.address)
-                self.see_to_flags()
-                self._claims.acquire(False)
+                try:
+                    post(self.record.address)
+                    self.see_to_flags()
+                finally:
+                    self.slab.words[self.trace] = 1
+                    self._claims.acquire(False)
         elif self.is_recursive:
             self.semaphore.release()  # which raises
         else:
@@ -301,10 +306,8 @@ class LockKeeper:
             time.sleep(0.0001)
 
     def see_to_flags(self) -> None:
-        """After the lock was given back, and before the claim to it is taken away: leave a trace, wake a waiter."""
+        """After the lock was given back, and a trace left, and before the claim to it is taken away: wake a waiter."""
         raw = self.slab.raw
-        if raw[self._look]:
-            raw[self._trace] = 1
         if raw[self._rings]:
             raw[self._rings] = 0
             while self._to_ring:

@@ -13,11 +13,11 @@ typedef struct {
     PyObject_HEAD
     sem_t *lock;              /* 1 if it is free, 0 if somebody has it */
     sem_t *claims;            /* this process's count of claims, NULL while it has none */
-    volatile uint32_t *flags; /* what is to be seen to on release */
+    volatile uint32_t *flags; /* what is to be seen to on release; and behind it the trace */
     unsigned long owner;      /* the thread that has acquired it last */
     long depth;               /* how often, without releasing it */
     bool recursive;
-    bool held; /* whether this process has it, and has not taken it over */
+    bool held; /* if it is not recursive: whether this process has it, and has not taken it over */
 } Mutex;
 
 typedef struct {
@@ -141,7 +141,7 @@ static PyObject *mutex_try_as_enlisted(PyObject *self, PyObject *nothing)
 {
     (void)nothing;
     Mutex *mutex = (Mutex *)self;
-    if (mutex->held && mutex->recursive && is_mine(mutex)) {
+    if (mutex->recursive && is_mine(mutex)) {
         mutex->depth++;
         Py_RETURN_TRUE;
     }
@@ -263,7 +263,7 @@ static PyObject *ways_acquire(PyObject *self, PyObject *const *args, Py_ssize_t 
     PyObject *block, *timeout;
     if (!parse(args, count, names, &block, &timeout))
         return NULL;
-    if (mutex->held && mutex->recursive && is_mine(mutex)) {
+    if (mutex->recursive && is_mine(mutex)) {
         mutex->depth++;
         Py_RETURN_TRUE;
     }
@@ -284,9 +284,9 @@ static PyObject *ways_release(PyObject *self, PyObject *nothing)
     Ways *ways = (Ways *)self;
     Mutex *mutex = (Mutex *)ways->mutex;
     /* It is not ours; or was, and somebody else has released it, and taken the claim away. */
-    if (!mutex->held || !mutex->claims || (mutex->recursive ? !is_mine(mutex) : value_of(mutex->claims) == 0)) {
-        if (!mutex->recursive)
-            mutex->held = false;
+    bool ours = mutex->claims && (mutex->recursive ? is_mine(mutex) : mutex->held && value_of(mutex->claims) > 0);
+    if (!ours) {
+        mutex->held = false;
         return PyObject_CallFunctionObjArgs(ways->release, NULL);
     }
     if (mutex->recursive && mutex->depth > 1) {
@@ -295,7 +295,8 @@ static PyObject *ways_release(PyObject *self, PyObject *nothing)
     }
     mutex->held = false;
     PyObject *result = give_back(mutex);
-    if (result && *mutex->flags) {
+    if (result && mutex->flags[0]) {
+        mutex->flags[1] = 1; /* a trace, for who looks whether the lock is abandoned */
         Py_DECREF(result);
         result = PyObject_CallFunctionObjArgs(ways->see_to_flags, NULL);
     }

@@ -92,7 +92,7 @@ def _not_enlisted(*_: object) -> Any:
 
 def _plain(keeper: LockKeeper) -> Ways:
     take, post = keeper.semaphore.acquire, keeper.semaphore.release
-    words, flags = keeper.slab.words, keeper.flags
+    words, flags, trace = keeper.slab.words, keeper.flags, keeper.trace
     claim: Callable[[], None] = _not_enlisted
     unclaim: Callable[[bool], bool] = _not_enlisted
     is_unclaimed: Callable[[], bool] = _not_enlisted
@@ -130,9 +130,12 @@ def _plain(keeper: LockKeeper) -> Ways:
         try:
             post()
         finally:
-            if words[flags]:
-                keeper.see_to_flags()
-            unclaim(False)
+            try:
+                if words[flags]:
+                    words[trace] = 1
+                    keeper.see_to_flags()
+            finally:
+                unclaim(False)
 
     def forget() -> None:
         nonlocal claim, unclaim, is_unclaimed, held
@@ -145,19 +148,17 @@ def _plain(keeper: LockKeeper) -> Ways:
 def _recursive(keeper: LockKeeper) -> Ways:
     take, post = keeper.semaphore.acquire, keeper.semaphore.release
     is_mine, count = keeper.semaphore._is_mine, keeper.semaphore._count
-    words, flags = keeper.slab.words, keeper.flags
+    words, flags, trace = keeper.slab.words, keeper.flags, keeper.trace
     claim: Callable[[], None] = _not_enlisted
     unclaim: Callable[[bool], bool] = _not_enlisted
-    held = False
 
     def acquire(block: bool = True, timeout: float | None = None) -> bool:
-        nonlocal claim, unclaim, held
-        if held and is_mine():
+        nonlocal claim, unclaim
+        if is_mine():
             return take(False)  # type: ignore[no-any-return]
         try:
             claim()
             if take(False):
-                held = True
                 return True
         except NotEnlisted:
             pass
@@ -166,32 +167,29 @@ def _recursive(keeper: LockKeeper) -> Ways:
             raise
         else:
             unclaim(False)
-            is_got = keeper.acquire(block, timeout)
-            if is_got:
-                held = not keeper.is_adopted
-            return is_got
+            return keeper.acquire(block, timeout)
         claims = keeper.enlist()
         claim, unclaim = claims.release, claims.acquire
         return acquire(block, timeout)
 
     def release() -> None:
-        nonlocal held
-        if not held or not is_mine():
+        if not is_mine():
             keeper.release()
         elif count() > 1:
             post()
         else:
-            held = False
             try:
                 post()
             finally:
-                if words[flags]:
-                    keeper.see_to_flags()
-                unclaim(False)
+                try:
+                    if words[flags]:
+                        words[trace] = 1
+                        keeper.see_to_flags()
+                finally:
+                    unclaim(False)
 
     def forget() -> None:
-        nonlocal claim, unclaim, held
+        nonlocal claim, unclaim
         claim = unclaim = _not_enlisted
-        held = False
 
     return acquire, release, forget

@@ -58,6 +58,7 @@ class PermitKeeper:
         trying, permit: the claims.
         taken: counts permits taken by `acquire` and not given back by `release`, from `_NONE_TAKEN`.
         flags: where its flags are, in `slab.words`; 0 if there is nothing to see to when a permit is given back.
+        trace: where a trace is left for who counts permits, in `slab.words`.
     """
 
     def __init__(self, record: Record, value: int | None, maximum: int) -> None:
@@ -67,12 +68,12 @@ class PermitKeeper:
         self.trying = record.claim(Kind.TRYING)
         self.permit = record.claim(Kind.PERMIT)
         self.flags = record.word
+        self.trace = record.word + 1
         is_new = value is not None
         self._bell = record.semaphore(1, 0 if is_new else None, SEMAPHORE, _RINGS)
         self.taken = record.semaphore(2, _NONE_TAKEN if is_new else None, SEMAPHORE, _MOST_TAKEN)
         self._waiters = record.byte
         self._look = record.byte + 1
-        self._trace = record.byte + 4
         self._first = record.word + 2
         self._looked = 0.0
         self._undecided = 0
@@ -177,7 +178,7 @@ class PermitKeeper:
     def _count_lost(self) -> tuple[int, bool]:
         """How many permits are neither there nor taken, and whether that is certain; at least so many are."""
         raw = self.slab.raw
-        raw[self._trace] = 0
+        self.slab.words[self.trace] = 0
         raw[self._look] = 1
         try:
             barrier()
@@ -189,7 +190,7 @@ class PermitKeeper:
             barrier()
             after = self._holders()
             barrier()
-            if before is None or before != after or raw[self._trace]:
+            if before is None or before != after or self.slab.words[self.trace]:
                 return 0, False
             return max(0, self.slab.words[self._first] - value - len(before) - taken), taken == 0
         finally:
@@ -209,10 +210,8 @@ class PermitKeeper:
     # Waking
 
     def see_to_flags(self) -> None:
-        """After a permit was given back, and before its claim is taken away: leave a trace, wake a waiter."""
+        """After a permit was given back, and a trace left, and before its claim is taken away: wake a waiter."""
         raw = self.slab.raw
-        if raw[self._look]:
-            raw[self._trace] = 1
         if raw[self._waiters]:
             raw[self._waiters] = 0
             self._ring()

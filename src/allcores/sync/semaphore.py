@@ -27,22 +27,16 @@ class _Core:
 
     def __init__(self, record: Record, value: int | None, maximum: int) -> None:
         self.keeper = PermitKeeper(record, value, maximum)
-        self.acquire, self.release, self.enter, self.leave, self.forked = _paths(self.keeper)
+        self.acquire, self.release = _unowned(self.keeper)
+        self.enter, self.leave, self.forked = _of_blocks(self.keeper, self.release)
 
 
-_Paths = tuple[
-    Callable[..., bool], Callable[[], None], Callable[[], bool], Callable[[], None], Callable[[], None]
-]  # fmt: skip
-
-
-def _paths(keeper: PermitKeeper) -> _Paths:
-    words, trying, permit, flags = keeper.slab.words, keeper.trying, keeper.permit, keeper.flags
-    pop, push = keeper.slab.free.pop, keeper.slab.free.append
+def _unowned(keeper: PermitKeeper) -> tuple[Callable[..., bool], Callable[[], None]]:
+    """`acquire` and `release`."""
+    words, flags, trace = keeper.slab.words, keeper.flags, keeper.trace
     take, post = keeper.semaphore.acquire, keeper.semaphore.release
-    acquire_slowly, enter_slowly = keeper.acquire, keeper.enter
     count, uncount = keeper.taken.release, keeper.taken.acquire
-    see_to_flags = keeper.see_to_flags
-    entered: list[int] = []  # the claims of this process's blocks; permits are all alike
+    acquire_slowly, see_to_flags = keeper.acquire, keeper.see_to_flags
 
     def acquire(block: bool = True, timeout: float | None = None) -> bool:
         count()
@@ -53,9 +47,26 @@ def _paths(keeper: PermitKeeper) -> _Paths:
 
     def release() -> None:
         post()
-        if words[flags]:
-            see_to_flags()
-        uncount(False)
+        try:
+            if words[flags]:
+                words[trace] = 1
+                see_to_flags()
+        finally:
+            uncount(False)
+
+    return acquire, release
+
+
+def _of_blocks(
+    keeper: PermitKeeper, release: Callable[[], None]
+) -> tuple[Callable[[], bool], Callable[[], None], Callable[[], None]]:
+    """What is done on entering a block, on leaving it, and after a fork."""
+    words, flags, trace = keeper.slab.words, keeper.flags, keeper.trace
+    trying, permit = keeper.trying, keeper.permit
+    pop, push = keeper.slab.free.pop, keeper.slab.free.append
+    take, post = keeper.semaphore.acquire, keeper.semaphore.release
+    enter_slowly, see_to_flags = keeper.enter, keeper.see_to_flags
+    entered: list[int] = []  # the claims of this process's blocks; permits are all alike
 
     def enter() -> bool:
         try:
@@ -70,8 +81,11 @@ def _paths(keeper: PermitKeeper) -> _Paths:
                     entered.append(slot)
                     return True
             except BaseException:
-                words[slot] = 0
-                push(slot)
+                if words[slot] == permit:  # it was entered
+                    leave()
+                else:
+                    words[slot] = 0
+                    push(slot)
                 raise
             words[slot] = 0
             push(slot)
@@ -88,12 +102,15 @@ def _paths(keeper: PermitKeeper) -> _Paths:
         try:
             post()
         finally:
-            if words[flags]:
-                see_to_flags()
-            words[slot] = 0
-            push(slot)
+            try:
+                if words[flags]:
+                    words[trace] = 1
+                    see_to_flags()
+            finally:
+                words[slot] = 0
+                push(slot)
 
-    return acquire, release, enter, leave, entered.clear
+    return enter, leave, entered.clear
 
 
 class Semaphore(Shared):
