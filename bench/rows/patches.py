@@ -80,8 +80,8 @@ MEMORY = Metric("memory", "peak memory of all its processes", "MB")
 LITTLE_MEMORY = Goal("under 200 MB over all processes", "memory", 200)
 AHEAD = Goal("ahead of one vectorised process", "whole", 1, "vectorised")
 ABOUT = (
-    "{n:,} images of 180 × 180, each into 596 patches as in the DnCNN paper. allcores waits until the disk has them, "
-    "the other programs do not. Memory is sampled in a second run."
+    "{n:,} images of 180 × 180, each into 596 patches as in the DnCNN paper. No program waits until the disk has them. "
+    "Memory is sampled in a second run."
 )
 
 AUGMENTED = Row(

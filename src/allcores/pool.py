@@ -50,7 +50,7 @@ class Pool:
         initializer: called as ``initializer(*initargs)`` in each worker before its first task.
         initargs: its arguments.
         maxtasksperchild: after how many tasks a worker is replaced; None for never. An item of `map` is a task.
-        context: a context of `multiprocessing`. One for ``fork`` forks workers from this process, so that they
+        context: a context of `multiprocessing`, or its name. One for ``fork`` forks workers from this process, so that they
             inherit its variables; one for ``spawn`` starts each afresh; None and ``forkserver`` take workers from
             a warm template, which is quick and safe with threads.
         engine: where tasks run: ``"processes"``, ``"threads"``, or ``"serial"`` (in the calling thread, to debug).
