@@ -467,6 +467,14 @@ def test_the_multiprocessing_module_itself_will_do_as_a_context() -> None:
     pool.join()
 
 
+def test_the_name_of_a_context_will_do() -> None:
+    with Pool(1, context="spawn") as pool:
+        assert pool.apply(tasks.square, (2,)) == 4
+    pool.join()
+    with pytest.raises(ValueError, match="'nonsense'"):
+        Pool(1, context="nonsense")
+
+
 # Threads
 
 

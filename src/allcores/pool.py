@@ -50,9 +50,9 @@ class Pool:
         initializer: called as ``initializer(*initargs)`` in each worker before its first task.
         initargs: its arguments.
         maxtasksperchild: after how many tasks a worker is replaced; None for never. An item of `map` is a task.
-        context: a context of `multiprocessing`, or its name. One for ``fork`` forks workers from this process, so that they
-            inherit its variables; one for ``spawn`` starts each afresh; None and ``forkserver`` take workers from
-            a warm template, which is quick and safe with threads.
+        context: a context of `multiprocessing`, or its name. One for ``fork`` forks workers from this process, so
+            that they inherit its variables; one for ``spawn`` starts each afresh; None and ``forkserver`` take workers
+            from a warm template, which is quick and safe with threads.
         engine: where tasks run: ``"processes"``, ``"threads"``, or ``"serial"`` (in the calling thread, to debug).
         timeout: seconds that each task may run, from its start; past that it raises `TaskTimeout`.
         retries: how often a failed task is tried again; a number, or a `Retry`.
