@@ -664,7 +664,7 @@ def test_a_pool_cannot_be_pickled(processes: Pool, dumps: Any) -> None:
         ({"finalizer": "f"}, TypeError, "finalizer"),
         ({"engine": "quantum"}, ValueError, "engine"),
         ({"engine": None}, ValueError, "engine"),
-        ({"context": "fork"}, TypeError, "context"),
+        ({"context": 5}, TypeError, "context"),
         ({"timeout": 0}, ValueError, "timeout"),
         ({"timeout": -1}, ValueError, "timeout"),
         ({"timeout": "1"}, TypeError, "timeout"),
