@@ -32,4 +32,5 @@ def _png(patch: Array) -> bytes:
     fits, data = cv2.imencode(".png", np.ascontiguousarray(patch[:, :, ::-1]) if patch.ndim == 3 else patch)
     if not fits:
         raise ValueError(f"OpenCV cannot write a PNG of {patch.shape[1]} × {patch.shape[0]} pixels")
-    return data.tobytes()
+    png: bytes = data.tobytes()
+    return png
