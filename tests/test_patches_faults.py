@@ -344,7 +344,7 @@ def test_a_run_that_was_killed_while_being_completed_is_resumed(work: list[str],
     assert run_until(0, 0, work).returncode == 1
     os.rename("out", "uninterrupted")
     dying = "from allcores.jobs.patches.outputs.base import Output\n"
-    dying += "Output.commit = lambda self: os._exit(9)\n" + INTERRUPTIBLE
+    dying += "Output.commit = lambda self, is_durable: os._exit(9)\n" + INTERRUPTIBLE
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", dying, "0", "0", *work, "--resume"], timeout=50, check=False)
         assert done.returncode == 9
@@ -431,7 +431,7 @@ def leave_unfinished() -> None:
 import os
 from allcores.jobs.patches import make_patches
 from allcores.jobs.patches.outputs.base import Output
-Output.commit = lambda self: os._exit(0)
+Output.commit = lambda self, is_durable: os._exit(0)
 make_patches("images", "out.npy", augment="none", processes=1)
 """
     subprocess.run([sys.executable, "-c", script], timeout=50, check=True)

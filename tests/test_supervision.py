@@ -385,7 +385,7 @@ def test_a_finalizer_finds_what_the_initializer_has_left(tmp_path: Path) -> None
         ({"finalizer": 3}, TypeError, "finalizer"),
         ({"maxtasksperchild": 0}, ValueError, "maxtasksperchild"),
         ({"maxtasksperchild": "x"}, (TypeError, ValueError), "maxtasksperchild"),
-        ({"context": "fork"}, TypeError, "context"),
+        ({"context": 5}, TypeError, "context"),
         ({"engine": "gpu"}, ValueError, "engine"),
         ({"engine": None}, (TypeError, ValueError), "engine"),
         ({"timeout": 0}, ValueError, "timeout"),
